@@ -1,0 +1,243 @@
+//! Ids of messages and conversations, packed into 64 bits.
+//!
+//! ```text
+//!   bits 63..61   60..0
+//!   1 t1          the base-36 number             reddit:t1_c13
+//!   2 t3          the base-36 number             reddit:t3_17863     (a submission, and the conversation it opens)
+//!   3 message     chat's name (29) | number (32) telegram:-100123:45
+//!   4 topic       chat's name (29) | number (32) telegram:-100123.0
+//!   5 text        name of the whole key (32)     whatever does not fit above, such as reddit:t1_A_b
+//! ```
+//!
+//! Two ids are equal exactly when their texts are. Tags 3 to 5 hold names, so the numbers are good in this process only;
+//! serde writes the text.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::name::{Name, REDDIT, TELEGRAM};
+
+const TAG: u32 = 61;
+const COMMENT: u64 = 1;
+const SUBMISSION: u64 = 2;
+const MESSAGE: u64 = 3;
+const TOPIC: u64 = 4;
+const TEXT: u64 = 5;
+const CHATS: u32 = 1 << 29;
+
+/// `reddit:t1_ID`, `reddit:t3_ID` or `telegram:CHAT:MESSAGE`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(NonZeroU64);
+
+/// `reddit:t3_ID` or `telegram:CHAT.TOPIC`. A Reddit conversation is the id of its submission.
+pub type ConversationId = MessageId;
+
+/// Finalizer of splitmix64: spreads ids that differ in few bits.
+#[inline]
+pub fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The number of a canonical base-36 text of at most 11 digits; other texts are kept as text.
+#[inline]
+fn base36(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 11 || (text[0] == b'0' && text.len() > 1) {
+        return None;
+    }
+    let mut n = 0u64;
+    for &byte in text {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'z' => byte - b'a' + 10,
+            _ => return None,
+        };
+        n = n * 36 + u64::from(digit);
+    }
+    Some(n)
+}
+
+impl MessageId {
+    fn pack(tag: u64, payload: u64) -> Self {
+        MessageId(NonZeroU64::new(tag << TAG | payload).expect("tags are not zero"))
+    }
+
+    fn text(key: &str) -> Self {
+        Self::pack(TEXT, u64::from(Name::of(key).index()))
+    }
+
+    /// A comment, by its id without `t1_`.
+    #[inline]
+    pub fn comment(id: &str) -> Self {
+        match base36(id.as_bytes()) {
+            Some(n) => Self::pack(COMMENT, n),
+            None => Self::text(&format!("reddit:t1_{id}")),
+        }
+    }
+
+    /// A submission or the conversation it opens, by its id without `t3_`.
+    #[inline]
+    pub fn submission(id: &str) -> Self {
+        match base36(id.as_bytes()) {
+            Some(n) => Self::pack(SUBMISSION, n),
+            None => Self::text(&format!("reddit:t3_{id}")),
+        }
+    }
+
+    /// A Reddit fullname of any kind: `t1_...`, `t3_...`, or text that is neither.
+    #[inline]
+    pub fn fullname(name: &str) -> Self {
+        if let Some(id) = name.strip_prefix("t1_") {
+            Self::comment(id)
+        } else if let Some(id) = name.strip_prefix("t3_") {
+            Self::submission(id)
+        } else {
+            Self::text(&format!("reddit:{name}"))
+        }
+    }
+
+    /// A Telegram message; `chat` is the community's name (`telegram:CHAT`).
+    pub fn telegram(chat: Name, message: i64) -> Self {
+        match u32::try_from(message) {
+            Ok(n) if chat.index() < CHATS => Self::pack(MESSAGE, u64::from(chat.index()) << 32 | u64::from(n)),
+            _ => Self::text(&format!("{}:{message}", chat.as_str())),
+        }
+    }
+
+    /// A Telegram conversation: a topic of a chat, 0 where there is none.
+    pub fn topic(chat: Name, topic: i64) -> Self {
+        match u32::try_from(topic) {
+            Ok(n) if chat.index() < CHATS => Self::pack(TOPIC, u64::from(chat.index()) << 32 | u64::from(n)),
+            _ => Self::text(&format!("{}.{topic}", chat.as_str())),
+        }
+    }
+
+    /// A key as people write it. `None` where no message or conversation can have it.
+    pub fn parse(key: &str) -> Option<Self> {
+        if let Some(name) = key.strip_prefix(REDDIT) {
+            return (name.len() > 3 && (name.starts_with("t1_") || name.starts_with("t3_"))).then(|| Self::fullname(name));
+        }
+        let rest = key.strip_prefix(TELEGRAM)?;
+        let at = rest.rfind([':', '.'])?;
+        let (chat, number) = (rest[..at].parse::<i64>().ok()?, rest[at + 1..].parse::<i64>().ok()?);
+        if format!("{chat}") != rest[..at] || format!("{number}") != rest[at + 1..] {
+            return None;
+        }
+        let chat = Name::new(TELEGRAM, &rest[..at]);
+        Some(if rest.as_bytes()[at] == b':' { Self::telegram(chat, number) } else { Self::topic(chat, number) })
+    }
+
+    fn split(self) -> (u64, u64) {
+        (self.0.get() >> TAG, self.0.get() & ((1 << TAG) - 1))
+    }
+
+    /// A Reddit submission (`t3`).
+    #[inline]
+    pub fn is_submission(self) -> bool {
+        match self.split() {
+            (SUBMISSION, _) => true,
+            (TEXT, name) => name_at(name).as_str().starts_with("reddit:t3_"),
+            _ => false,
+        }
+    }
+
+    pub fn bits(self) -> u64 {
+        self.0.get()
+    }
+
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        NonZeroU64::new(bits).map(MessageId)
+    }
+
+    /// Spreads ids over workers and hash tables. Not a persistent hash.
+    #[inline]
+    pub fn route(self) -> u64 {
+        mix(self.0.get())
+    }
+
+    /// Order of the texts, bytewise.
+    pub fn cmp_text(self, other: Self) -> Ordering {
+        if self == other { Ordering::Equal } else { self.to_string().cmp(&other.to_string()) }
+    }
+}
+
+fn name_at(index: u64) -> Name {
+    u32::try_from(index).ok().and_then(Name::from_index).expect("ids hold names that exist")
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tag, payload) = self.split();
+        match tag {
+            COMMENT | SUBMISSION => {
+                f.write_str(if tag == COMMENT { "reddit:t1_" } else { "reddit:t3_" })?;
+                let (mut digits, mut at, mut n) = ([0u8; 13], 13, payload);
+                loop {
+                    at -= 1;
+                    digits[at] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(n % 36) as usize];
+                    n /= 36;
+                    if n == 0 {
+                        break;
+                    }
+                }
+                f.write_str(std::str::from_utf8(&digits[at..]).expect("digits are ASCII"))
+            }
+            MESSAGE => write!(f, "{}:{}", name_at(payload >> 32).as_str(), payload as u32),
+            TOPIC => write!(f, "{}.{}", name_at(payload >> 32).as_str(), payload as u32),
+            _ => f.write_str(name_at(payload).as_str()),
+        }
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        Ok(MessageId::parse(&key).unwrap_or_else(|| MessageId::text(&key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_reads_back_as_its_text() {
+        for id in ["c13", "0", "zzzzzzzzzzz", "zzzzzzzzzzzz", "A_b", "007", "", "é", "_"] {
+            assert_eq!(MessageId::comment(id).to_string(), format!("reddit:t1_{id}"));
+            assert_eq!(MessageId::submission(id).to_string(), format!("reddit:t3_{id}"));
+            assert!(MessageId::submission(id).is_submission());
+            assert!(!MessageId::comment(id).is_submission());
+        }
+        let chat = Name::of("telegram:-1001234567890");
+        for n in [0, 1, i64::from(u32::MAX), i64::from(u32::MAX) + 1, -5] {
+            assert_eq!(MessageId::telegram(chat, n).to_string(), format!("telegram:-1001234567890:{n}"));
+            assert_eq!(MessageId::topic(chat, n).to_string(), format!("telegram:-1001234567890.{n}"));
+        }
+    }
+
+    #[test]
+    fn a_key_parses_to_the_id_that_prints_it() {
+        for key in ["reddit:t1_c13", "reddit:t3_A_b", "telegram:-5:7", "telegram:12.0"] {
+            assert_eq!(MessageId::parse(key).expect(key).to_string(), key);
+        }
+        for key in ["reddit:spez", "telegram:x:1", "telegram:1", "twitter:1", "", "telegram:01:1"] {
+            assert!(MessageId::parse(key).is_none(), "{key}");
+        }
+    }
+}

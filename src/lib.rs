@@ -1,0 +1,4 @@
+//! How eddy runs: sources, log, engine, store, sinks, serving.
+
+pub mod log;
+pub mod store;

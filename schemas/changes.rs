@@ -48,6 +48,21 @@ impl Changes {
         self.count += 1;
     }
 
+    /// Adds a change that is encoded already.
+    pub fn push_encoded(&mut self, key: &[u8], row: Option<&[u8]>) {
+        self.section(|out| out.extend_from_slice(key), 0);
+        match row {
+            None => self.bytes.extend_from_slice(&0u16.to_le_bytes()),
+            Some(row) => self.section(|out| out.extend_from_slice(row), 1),
+        }
+        self.count += 1;
+    }
+
+    /// Gives back memory that is reserved and not used.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
     fn section(&mut self, write: impl FnOnce(&mut Vec<u8>), plus: usize) {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(&[0, 0]);

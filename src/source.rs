@@ -1,0 +1,3 @@
+//! Sources: the world to the log.
+
+pub mod dumps;

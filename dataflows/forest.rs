@@ -24,7 +24,8 @@
 //!    depth 1 would read as a child of the depth 0 before it.
 //! 4. The first node of a loose sequence is in `closing`, with a parent in the same sequence; no other node of it is. A
 //!    loose sequence holds comments only.
-//! 5. `Conversation::top` is the top of the main sequence's splay tree after every `set`.
+//! 5. `Conversation::top` is the top of the main sequence's splay tree after every `set`, and `last_root`, where it is
+//!    known, the last depth 0 in it: what is put behind everything at depth 1 is its child. (`attach_last` relies on this.)
 
 use std::collections::BTreeMap;
 
@@ -150,15 +151,12 @@ impl Forest {
 
     fn seat(&mut self, conversation: u32, message: u64, seat: Seat) {
         let kind = if seat.submission { Kind::Submission } else { Kind::Comment };
-        let last = self.last_depth(conversation, seat);
         let (node, is_new) = self.ensure_node(conversation, message);
         let was = self.kind(node);
         self.held += usize::from(was == Kind::Missing);
         if is_new {
             self.mark(node, kind, seat.live);
-            if let Some(depth) = last {
-                let main = &mut self.conversations[conversation];
-                main.top = self.nodes.append(main.top, node, depth);
+            if self.attach_last(conversation, node, seat) {
                 return;
             }
         }
@@ -202,17 +200,21 @@ impl Forest {
         }
     }
 
-    /// The depth of a new message that may stand at the very end of the main sequence. In-order arrivals do: they answer
-    /// the message before them or the root of the conversation. Their parent is then known from the conversation alone,
-    /// and the look-up of it, most of the cost of a `set` once the index is out of cache, is saved. Asked before the index
-    /// is read and without a branch on what memory says, so that the two waits for memory overlap.
-    #[inline]
-    fn last_depth(&self, conversation: u32, seat: Seat) -> Option<i32> {
+    /// Attaches a new node if it belongs at the very end of the main sequence. In-order arrivals do: they answer the message
+    /// before them or the root of the conversation. Their parent is then known from the conversation alone, and looking it
+    /// up, half the cost of a `set` once the index is out of cache, is saved.
+    fn attach_last(&mut self, conversation: u32, node: u32, seat: Seat) -> bool {
         let Conversation { top, last_root, .. } = self.conversations[conversation];
-        let parent = seat.parent.filter(|_| top != NIL && !seat.submission)?;
-        let is_top = self.nodes.node(top).message == parent && self.nodes.is_last(top);
-        let is_root = self.nodes.node(if last_root == NIL { top } else { last_root }).message == parent && last_root != NIL;
-        (is_top | is_root).then(|| if is_top { self.nodes.depth(top) + 1 } else { 1 })
+        let Some(parent) = seat.parent.filter(|_| top != NIL && !seat.submission) else { return false };
+        let depth = if self.nodes.node(top).message == parent && self.nodes.is_last(top) {
+            self.nodes.depth(top) + 1
+        } else if last_root != NIL && self.nodes.node(last_root).message == parent {
+            1
+        } else {
+            return false;
+        };
+        self.conversations[conversation].top = self.nodes.append(top, node, depth);
+        true
     }
 
     /// Takes the subtree of `node` out into a sequence of its own, with `node` at the top.

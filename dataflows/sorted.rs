@@ -179,16 +179,16 @@ impl<T: Ord + Copy> SortedBag<T> {
 
     /// All elements in ascending order.
     pub fn iter(&self) -> Iter<'_, T> {
-        self.from_place(0, 0)
+        self.iter_at(0, 0)
     }
 
     /// The elements that are at least `item`, in ascending order.
     pub fn from(&self, item: &T) -> Iter<'_, T> {
         let chunk = self.chunk_of(item);
-        self.from_place(chunk, place(self.chunk(chunk), item))
+        self.iter_at(chunk, place(self.chunk(chunk), item))
     }
 
-    fn from_place(&self, chunk: usize, at: usize) -> Iter<'_, T> {
+    fn iter_at(&self, chunk: usize, at: usize) -> Iter<'_, T> {
         let rest: &[Vec<T>] = match &self.0 {
             Form::Few(_) => &[],
             Form::Many(many) => many.chunks.get(chunk + 1..).unwrap_or_default(),
@@ -216,7 +216,13 @@ impl<T: Ord + Copy> SortedBag<T> {
     /// The elements of a chunk, none past the last. The few are one chunk.
     fn chunk(&self, chunk: usize) -> &[T] {
         match &self.0 {
-            Form::Few(few) => if chunk == 0 { few } else { &[] },
+            Form::Few(few) => {
+                if chunk == 0 {
+                    few
+                } else {
+                    &[]
+                }
+            }
             Form::Many(many) => many.chunks.get(chunk).map_or(&[], Vec::as_slice),
         }
     }
@@ -422,21 +428,21 @@ mod tests {
         }
     }
 
-    fn check_answers(bag: &SortedBag<u32>, model: &[u32], low: u32, high: u32) {
+    fn check_answers(bag: &SortedBag<u32>, model: &[u32], (low, high): (u32, u32), again: &str) {
         let (less, not_greater) = (model.partition_point(|&x| x < low), model.partition_point(|&x| x <= low));
-        assert_eq!(bag.contains(&low), less < not_greater);
-        assert_eq!(bag.rank(&low), less);
-        assert_eq!(bag.before(&low), model[..less].last().copied());
-        assert_eq!(bag.after(&low), model.get(not_greater).copied());
-        assert_eq!((bag.first(), bag.last()), (model.first().copied(), model.last().copied()));
-        assert_eq!((bag.len(), bag.is_empty()), (model.len(), model.is_empty()));
-        assert_eq!(bag.count_range(&low, &high), model.iter().filter(|&&x| low <= x && x <= high).count());
-        assert!(bag.from(&low).take(700).eq(model[less..].iter().copied().take(700)));
+        let in_range = model.iter().filter(|&&x| low <= x && x <= high).count();
+        assert_eq!(bag.contains(&low), less < not_greater, "{again}");
+        assert_eq!((bag.rank(&low), bag.count_range(&low, &high)), (less, in_range), "{again}");
+        let around = (model[..less].last().copied(), model.get(not_greater).copied());
+        assert_eq!((bag.before(&low), bag.after(&low)), around, "{again}");
+        assert_eq!((bag.first(), bag.last()), (model.first().copied(), model.last().copied()), "{again}");
+        assert_eq!((bag.len(), bag.is_empty()), (model.len(), model.is_empty()), "{again}");
+        assert!(bag.from(&low).take(700).eq(model[less..].iter().copied().take(700)), "{again}");
     }
 
     /// Grows to about `size`, shrinks to nothing and so on: inserts and removes take turns at being likelier.
     fn check(seed: u64, steps: usize, size: usize, values: u64) {
-        println!("run again with check({seed}, {steps}, {size}, {values})");
+        let again = format!("run again with check({seed}, {steps}, {size}, {values})");
         let mut random = Random(seed);
         let (mut bag, mut model, mut grows) = (SortedBag::new(), Vec::new(), true);
         for step in 0..steps {
@@ -451,13 +457,13 @@ mod tests {
                 let at = if random.below(2) == 0 { at } else { random.below(model.len() as u64 + 1) as usize };
                 let item = model.get(at).copied().unwrap_or(item);
                 let found = model.binary_search(&item).map(|at| model.remove(at)).is_ok();
-                assert_eq!(bag.remove(&item), found, "step {step}");
+                assert_eq!(bag.remove(&item), found, "step {step}: {again}");
             }
             let (low, high) = (random.below(values) as u32, random.below(values) as u32);
-            check_answers(&bag, &model, low, high);
+            check_answers(&bag, &model, (low, high), &again);
             if step % 64 == 0 {
                 check_form(&bag);
-                assert!(bag.iter().eq(model.iter().copied()), "step {step}");
+                assert!(bag.iter().eq(model.iter().copied()), "step {step}: {again}");
             }
         }
     }

@@ -51,7 +51,7 @@ pub(super) fn hash(conversation: u32, message: u64) -> u64 {
 #[inline]
 fn shard(hash: u64) -> usize {
     let bits = hash >> 24 & 0xffff_ffff;
-    usize::from(ROUTE[(bits * ROUTE_LEN as u64 >> 32) as usize])
+    usize::from(ROUTE[((bits * ROUTE_LEN as u64) >> 32) as usize])
 }
 
 impl Index {

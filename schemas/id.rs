@@ -131,6 +131,12 @@ impl MessageId {
         Some(if rest.as_bytes()[at] == b':' { Self::telegram(chat, number) } else { Self::topic(chat, number) })
     }
 
+    /// The name of an id of unusual text.
+    pub fn as_name(self) -> Option<Name> {
+        let (tag, payload) = self.split();
+        (tag == TEXT).then(|| name_at(payload))
+    }
+
     fn split(self) -> (u64, u64) {
         (self.0.get() >> TAG, self.0.get() & ((1 << TAG) - 1))
     }
@@ -169,12 +175,13 @@ fn name_at(index: u64) -> Name {
     u32::try_from(index).ok().and_then(Name::from_index).expect("ids hold names that exist")
 }
 
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl MessageId {
+    /// Appends the key's text.
+    pub fn write(self, out: &mut Vec<u8>) {
         let (tag, payload) = self.split();
         match tag {
             COMMENT | SUBMISSION => {
-                f.write_str(if tag == COMMENT { "reddit:t1_" } else { "reddit:t3_" })?;
+                out.extend_from_slice(if tag == COMMENT { b"reddit:t1_" } else { b"reddit:t3_" });
                 let (mut digits, mut at, mut n) = ([0u8; 13], 13, payload);
                 loop {
                     at -= 1;
@@ -184,12 +191,23 @@ impl fmt::Display for MessageId {
                         break;
                     }
                 }
-                f.write_str(std::str::from_utf8(&digits[at..]).expect("digits are ASCII"))
+                out.extend_from_slice(&digits[at..]);
             }
-            MESSAGE => write!(f, "{}:{}", name_at(payload >> 32).as_str(), payload as u32),
-            TOPIC => write!(f, "{}.{}", name_at(payload >> 32).as_str(), payload as u32),
-            _ => f.write_str(name_at(payload).as_str()),
+            MESSAGE | TOPIC => {
+                out.extend_from_slice(name_at(payload >> 32).as_str().as_bytes());
+                out.push(if tag == MESSAGE { b':' } else { b'.' });
+                out.extend_from_slice((payload as u32).to_string().as_bytes());
+            }
+            _ => out.extend_from_slice(name_at(payload).as_str().as_bytes()),
         }
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = vec![];
+        self.write(&mut text);
+        f.write_str(std::str::from_utf8(&text).expect("names and digits are text"))
     }
 }
 

@@ -4,7 +4,7 @@
 //!   base64url( scope: 8 bytes | the store's cursor )
 //! ```
 //!
-//! The scope is a hash of the process, the view and the key. The process is in it because the store's cursors hold handles
+//! The scope is a hash of the process, the view, the key and the store's cursor, so one that was altered is told. The process is in it because the store's cursors hold handles
 //! that mean something else in the next one; then the answer is an error, and never another list's page.
 
 use std::hash::{BuildHasher, Hasher};
@@ -31,23 +31,25 @@ impl Default for Scope {
 }
 
 impl Scope {
-    fn of(&self, view: &View, key: &str) -> [u8; 8] {
+    fn of(&self, view: &View, key: &str, cursor: &[u8]) -> [u8; 8] {
         let mut hasher = self.0.build_hasher();
         hasher.write(view.name.as_bytes());
         hasher.write_u8(0);
         hasher.write(key.as_bytes());
+        hasher.write_u8(0);
+        hasher.write(cursor);
         hasher.finish().to_be_bytes()
     }
 
     pub fn write(&self, view: &View, key: &str, cursor: &[u8]) -> String {
-        URL_SAFE_NO_PAD.encode([&self.of(view, key)[..], cursor].concat())
+        URL_SAFE_NO_PAD.encode([&self.of(view, key, cursor)[..], cursor].concat())
     }
 
     /// The store's cursor.
     pub fn read(&self, view: &View, key: &str, text: &str) -> Result<Vec<u8>, Problem> {
         let bytes = if text.len() <= CURSOR_BYTES_MAX { URL_SAFE_NO_PAD.decode(text).unwrap_or_default() } else { Vec::new() };
         match bytes.split_first_chunk() {
-            Some((scope, cursor)) if *scope == self.of(view, key) => Ok(cursor.to_vec()),
+            Some((scope, cursor)) if *scope == self.of(view, key, cursor) => Ok(cursor.to_vec()),
             _ => Err(problem::CURSOR.with(
                 "it is not the \"next\" of an earlier page of this list, or eddy has started anew since: begin without a cursor".into(),
             )),

@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub ready: bool,
     /// Records read a second, over the last five.
     pub rate: f64,
+    /// Records read in each of the last sixty whole seconds, oldest first.
+    pub rates: Vec<u64>,
     /// None while nothing became visible in the last minute.
     pub freshness: Option<Freshness>,
     pub read: u64,
@@ -251,6 +253,7 @@ impl Telemetry {
             tick: self.tick(),
             ready: self.is_ready(),
             rate: self.rate.per_second(now),
+            rates: self.rate.by_second(now),
             freshness: self.fresh_window.quantiles(now, [0.5, 0.99]).map(|([p50_s, p99_s], records)| Freshness { p50_s, p99_s, records }),
             read: self.read.get(),
             applied: self.applied.get(),

@@ -158,6 +158,7 @@ fn status(shared: &Shared, counts: &[(&'static str, u64)], panels: &Panels) -> (
         "tick": told.tick,
         "ready": told.ready,
         "rate": (told.rate * 10.0).round() / 10.0,
+        "rates": told.rates,
         "freshness": told.freshness,
         "read": told.read,
         "applied": told.applied,

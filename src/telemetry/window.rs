@@ -50,20 +50,35 @@ impl Ring {
     }
 }
 
-/// Something a second, over a window.
+/// Something a second: over a window, and in each of the last sixty seconds.
 pub struct Rate {
     ring: Ring,
     window: Duration,
+    minute: Ring,
 }
 
 impl Rate {
     pub fn new(window: Duration) -> Self {
-        Rate { ring: Ring::new(window, 20, 1), window }
+        Rate { ring: Ring::new(window, 20, 1), window, minute: Ring::new(Duration::from_secs(60), 60, 1) }
     }
 
     /// `now`: since the start.
     pub fn add(&self, now: Duration, n: u64) {
         self.ring.add(now, 0, n);
+        self.minute.add(now, 0, n);
+    }
+
+    /// Each of the last sixty whole seconds, oldest first.
+    pub fn by_second(&self, now: Duration) -> Vec<u64> {
+        let epoch = self.minute.epoch(now);
+        let mut seconds = vec![0; 60];
+        for slot in self.minute.live(now) {
+            let age = epoch.saturating_sub(slot.epoch.load(Relaxed)) as usize;
+            if (1..=60).contains(&age) {
+                seconds[60 - age] = slot.counts[0].load(Relaxed);
+            }
+        }
+        seconds
     }
 
     /// The window reaches back to the start of its oldest slot.
@@ -166,5 +181,7 @@ mod tests {
         let told = rate.per_second(s(20));
         assert!((2950.0..=3050.0).contains(&told), "{told}");
         assert_eq!(rate.per_second(s(40)), 0.0);
+        let seconds = rate.by_second(s(30));
+        assert_eq!((seconds.len(), seconds[29], seconds[30], seconds[49], seconds[50]), (60, 0, 3000, 3000, 0));
     }
 }

@@ -51,9 +51,9 @@ try {
   await page.waitForFunction(() => document.querySelector("#link").dataset.state === "live", null, WAIT);
   await filled(page);
   await live(page);
+  await keyboard(page);
   const chats = await page.isVisible("#chat");
   if (chats) await chat(page);
-  await keyboard(page);
   await labelled(page);
   for (const scheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: scheme });
@@ -100,7 +100,7 @@ async function filled(page) {
   assert.ok((await page.locator("#letter-rows tr").count()) >= 1, "dead letters, or that there are none");
   if (await page.isVisible("#verdict")) {
     await page.waitForFunction(() => /agree|differ/.test(document.querySelector("#verdict").textContent), null, WAIT);
-    const marks = await page.locator("#views tr").evaluateAll((rows) => rows.map((row) => row.className));
+    const marks = await page.locator("#views li").evaluateAll((rows) => rows.map((row) => row.className));
     assert.ok(marks.some((mark) => mark === "good" || mark === "bad"), "views are marked");
   }
 }
@@ -137,13 +137,12 @@ async function chat(page) {
 
 /** Tab reaches the links, the definitions show, Escape puts them away. */
 async function keyboard(page) {
-  await page.evaluate(() => document.activeElement?.blur());
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.className), "skip", "the first stop skips to the numbers");
-  await page.focus("#views tr:first-child .term a");
+  await page.focus("#views li:first-child .term a");
   await page.keyboard.press("Shift+Tab");
   await page.keyboard.press("Tab");
-  const tip = page.locator("#views tr:first-child .tip");
+  const tip = page.locator("#views li:first-child .tip");
   assert.ok(await tip.isVisible(), "a view's definition shows when it has the focus");
   assert.ok(((await tip.textContent()) ?? "").length > 10);
   if (folder) await page.screenshot({ path: join(folder, "tooltip.png") });

@@ -3,7 +3,7 @@
 import { startChat } from "./chat.js";
 
 const $ = (id) => document.getElementById(id);
-const SVG_W = 240, SVG_H = 40, MINUTE = 60_000;
+const SVG_W = 240, SVG_H = 40;
 
 /** An element with attributes and children. */
 function el(tag, attributes = {}, ...children) {
@@ -50,7 +50,6 @@ function list(container, items, make, show) {
 
 // connection
 
-let last = 0;
 function link(state, says) {
   $("link").dataset.state = state;
   document.body.classList.toggle("lost", state === "lost");
@@ -60,7 +59,6 @@ function link(state, says) {
 function connect() {
   const stream = new EventSource("/v1/stream");
   stream.addEventListener("status", (event) => {
-    last = Date.now();
     const status = JSON.parse(event.data);
     link(status.ready ? "live" : "wait", status.ready ? "live" : "starting");
     show(status);
@@ -74,41 +72,38 @@ function connect() {
 
 // figures
 
-const samples = [];
-function spark(rate) {
-  const now = Date.now();
-  if (rate != null) samples.push([now, rate]);
-  while (samples.length > 2 && samples[1][0] < now - MINUTE) samples.shift();
-  if (samples.length < 2) return;
-  const most = Math.max(1, ...samples.map(([, n]) => n)) * 1.05;
-  const at = ([t, n]) => `${(SVG_W * (1 - (now - t) / MINUTE)).toFixed(1)},${(SVG_H * (1 - n / most)).toFixed(1)}`;
-  const line = "M" + samples.map(at).join("L") + `L${SVG_W},${at(samples.at(-1)).split(",")[1]}`;
+/** Draws records a second over the last minute, oldest first. */
+function spark(rates) {
+  const most = Math.max(1, ...rates) * 1.05;
+  const at = (n, i) => `${((SVG_W * i) / (rates.length - 1)).toFixed(1)},${(SVG_H * (1 - n / most)).toFixed(1)}`;
+  const line = "M" + rates.map(at).join("L");
   const [area, stroke] = $("spark").children;
   stroke.setAttribute("d", line);
-  area.setAttribute("d", `${line}L${SVG_W},${SVG_H}L${at(samples[0]).split(",")[0]},${SVG_H}Z`);
+  area.setAttribute("d", `${line}L${SVG_W},${SVG_H}L0,${SVG_H}Z`);
 }
 
 function figures(s) {
   text($("rate"), s.rate >= 100 ? whole.format(Math.round(s.rate)) : tenths.format(s.rate));
   text($("p50"), duration(s.freshness?.p50_s));
   text($("p99"), duration(s.freshness?.p99_s));
-  text($("fresh-n"), s.freshness ? `of ${compact.format(s.freshness.records)} in the last minute` : "nothing new for a minute");
+  text($("fresh-n"), s.freshness ? `${compact.format(s.freshness.records)} in 60 s` : "nothing in 60 s");
   text($("messages"), count(s.messages_live));
   text($("users"), count(s.users_live));
   if (s.tick) {
     text($("tick"), clock(s.tick));
     $("tick").dateTime = new Date(s.tick).toISOString();
   }
-  spark(s.rate);
+  spark(s.rates);
 }
 
 // truth
 
+const LEAD = $("truth-lead").textContent;
+
 function viewRow() {
-  const tip = el("span", { class: "tip", role: "tooltip" });
-  const name = el("span", { class: "term" }, el("a"), tip);
-  const mark = el("td", {}, el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "hidden" }));
-  return el("tr", {}, mark, el("td", {}, name), el("td", { class: "num" }), el("td", { class: "num checked" }), el("td", { class: "says" }));
+  const term = el("span", { class: "term" }, el("a"), el("span", { class: "tip", role: "tooltip" }));
+  const mark = el("span", {}, el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "hidden" }));
+  return el("li", {}, mark, el("span", { class: "what" }, term, el("span", { class: "says" })), el("span", { class: "num" }));
 }
 
 function truth(s) {
@@ -117,11 +112,11 @@ function truth(s) {
   text($("truth-h"), s.truth ? "Truth" : "Views");
   list($("views"), s.views, viewRow, (row, view) => {
     const found = known.get(view.name);
-    const [mark, name, rows, checked, says] = row.children;
+    const [mark, what, rows] = row.children;
     row.className = !found ? "" : found.ok ? "good" : "bad";
     text(mark.firstChild, !found ? "·" : found.ok ? "✓" : "✗");
     text(mark.lastChild, !found ? "not checked" : found.ok ? "agrees" : "differs");
-    const [a, tip] = name.firstChild.children;
+    const [a, tip] = what.firstChild.children;
     if (a.textContent !== view.name) {
       text(a, view.name);
       a.href = `/docs#${view.name}`;
@@ -129,16 +124,17 @@ function truth(s) {
       a.setAttribute("aria-describedby", tip.id);
       text(tip, view.means.trim());
     }
+    text(what.lastChild, !found ? "not checked yet" : found.ok ? `${count(found.checked)} checked` : (found.detail ?? "differs"));
     text(rows, count(view.rows));
-    text(checked, found ? count(found.checked) : "–");
-    text(says, found?.detail ?? "");
-    says.title = found?.detail ?? "";
+    rows.title = `${count(view.rows)} rows`;
   });
   if (!s.truth) return;
-  const wrong = s.truth.filter((row) => !row.ok).length;
-  const verdict = $("verdict");
-  verdict.className = "verdict " + (!s.truth.length ? "" : wrong ? "bad" : "good");
-  text(verdict, !s.truth.length ? "not checked yet" : wrong ? `${wrong} of ${s.truth.length} views differ` : `all ${s.truth.length} views agree`);
+  const wrong = s.truth.filter((row) => !row.ok);
+  const [verdict, lead] = [$("verdict"), $("truth-lead")];
+  verdict.className = "verdict " + (!s.truth.length ? "" : wrong.length ? "bad" : "good");
+  text(verdict, !s.truth.length ? "not checked yet" : wrong.length ? `${wrong.length} of ${s.truth.length} views differ` : `all ${s.truth.length} views agree`);
+  lead.classList.toggle("bad", wrong.length > 0);
+  text(lead, wrong.length ? `${wrong[0].view}: ${wrong[0].detail ?? "differs from the source"}` : LEAD);
 }
 
 // panels
@@ -169,7 +165,7 @@ function heat(panel, names) {
   }
   const hour = (i) => `${String((((panel.last_hour - 23 + i) % 24) + 24) % 24).padStart(2, "0")}`;
   for (let i = 0; i < 24; i++) {
-    const label = i % 6 === 5 || i === 0 ? `${hour(i)}:00` : "";
+    const label = i % 6 === 0 ? `${hour(i)}:00` : "";
     text(head.children[i + 1], label);
     head.children[i + 1].setAttribute("aria-label", `${hour(i)}:00 UTC`);
   }
@@ -223,7 +219,7 @@ function deepest(panel, names, now) {
   const row = panel?.row;
   if (!row) return;
   text($("depth"), count(row.depth));
-  $("chain").style.setProperty("--w", `${Math.max(1, row.depth ?? 0) * 14 - 6}px`);
+  $("chain").style.setProperty("--n", Math.max(1, row.depth ?? 0));
   text($("deepest-key"), bare(row.conversation));
   $("deepest-key").href = path("conversations", row.conversation);
   text($("deepest-community"), row.community ? `in ${names[row.community] ?? bare(row.community)}` : "");
@@ -241,8 +237,8 @@ const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
 function records(s) {
   const parts = [
     ["applied", "applied", s.applied],
-    ...byCount(s.ignored).map(([reason, n]) => ["ignored", reason.replaceAll("_", " "), n]),
-    ...byCount(s.dead_letters).map(([reason, n]) => ["dead", `dead: ${reason.replaceAll("_", " ")}`, n]),
+    ...byCount(s.ignored).map(([reason, n]) => ["ignored", reason, n]),
+    ...byCount(s.dead_letters).map(([reason, n]) => ["dead", `dead: ${reason}`, n]),
   ];
   const open = s.read - s.applied - sum(s.ignored) - sum(s.dead_letters);
   text($("sum"), open > 0 ? `${count(s.read)} read, ${count(open)} under way` : `${count(s.read)} read`);
@@ -278,7 +274,7 @@ function letters(s) {
   }
   if (body.querySelector(".none")) body.replaceChildren();
   list(body, s.letters, letterRow, (row, letter) => {
-    text(row.children[0], letter.reason.replaceAll("_", " "));
+    text(row.children[0], letter.reason);
     const place = letter.line ? `${letter.file}, line ${count(letter.line)}` : `${letter.file} at ${count(letter.offset)}`;
     text(row.children[1], place);
     row.children[1].title = place;
@@ -303,7 +299,7 @@ function show(s) {
   if (s.chat && !chat) {
     chat = true;
     $("layout").classList.add("with-chat");
-    $("chat").hidden = false;
+    $("chat").hidden = $("to-chat").hidden = false;
     startChat($("chat"), el);
   }
   document.body.dataset.shown = String(Number(document.body.dataset.shown ?? 0) + 1);
@@ -313,5 +309,4 @@ function show(s) {
 document.addEventListener("keydown", (event) => event.key === "Escape" && document.body.classList.add("dismissed"));
 document.addEventListener("pointermove", () => document.body.classList.remove("dismissed"));
 document.addEventListener("focusin", () => document.body.classList.remove("dismissed"));
-setInterval(() => last && Date.now() - last > 900 && spark(null), 1000);
 connect();

@@ -209,7 +209,7 @@ fn integer() -> ObjectBuilder {
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\
 <title>eddy: the API</title><link rel=icon href=/icon.svg><link rel=stylesheet href=/page.css>\
-<body class=docs><header class=bar><a class=brand href=/>eddy</a><nav><a href=/>Live</a> <a href=/docs aria-current=page>API</a></nav></header>\
+<body class=docs><header class=bar><a class=brand href=/><svg viewBox=\"0 0 32 32\" aria-hidden=true><path d=\"M27 16a11 11 0 1 0-11 11c5 0 8.5-3.6 8.5-8S21 11.5 17 11.5s-6.5 2.8-6.5 6 2.3 5.3 5 5.3 4.2-1.8 4.2-4\"/></svg>eddy</a><nav><a href=/>Live</a> <a href=/docs aria-current=page>API</a></nav></header>\
 <main class=prose><h1>The API</h1><p>Rows of every view over HTTP, as of the tick in <code>eddy-tick</code>. A row carries <code>as_of</code>, \
 the tick of its last change, and an <code>ETag</code>. As OpenAPI: <a href=/docs/openapi.json>/docs/openapi.json</a>.</p>";
 

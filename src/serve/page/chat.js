@@ -1,6 +1,8 @@
 // The sandbox chat: messages come over /chat/stream; what is written or pressed is posted.
 
+// Events of the stream: `message` and `edit` (a message as it is now), `delete`, `notice` (a bot's answer to a press).
 const MESSAGES_MAX = 300;
+const NOTICE_MS = 4000;
 
 async function post(url, body) {
   const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
@@ -65,12 +67,23 @@ export function startChat(root, el) {
     }
     entry.message = message;
     fill(entry.said, message, edited);
-    for (const [id, old] of held) {
+    for (const id of held.keys()) {
       if (held.size <= MESSAGES_MAX) break;
-      old.said.remove();
-      held.delete(id);
+      forget(id);
     }
     if (atEnd) talk.scrollTop = talk.scrollHeight;
+  }
+
+  function forget(id) {
+    held.get(id)?.said.remove();
+    held.delete(id);
+  }
+
+  let fading;
+  function notice(text) {
+    state.textContent = text ?? "";
+    clearTimeout(fading);
+    fading = setTimeout(() => (state.textContent = ""), NOTICE_MS);
   }
 
   const stream = () => {
@@ -78,6 +91,8 @@ export function startChat(root, el) {
     events.onopen = () => (state.textContent = "");
     events.addEventListener("message", (event) => take(JSON.parse(event.data), false));
     events.addEventListener("edit", (event) => take(JSON.parse(event.data), true));
+    events.addEventListener("delete", (event) => forget(JSON.parse(event.data).message_id));
+    events.addEventListener("notice", (event) => notice(JSON.parse(event.data).text));
     events.onerror = () => {
       state.textContent = "reconnecting";
       if (events.readyState === EventSource.CLOSED) setTimeout(stream, 3000);

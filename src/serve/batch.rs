@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::problem::{self, Problem};
 use super::{Shared, key, not_built_detail, reads};
+use crate::telemetry::letters::cut;
 
 /// Keys of a batch at most.
 pub const KEYS_MAX: usize = 1000;
@@ -82,7 +83,7 @@ pub async fn batch(State(shared): State<Arc<Shared>>, head: HeaderMap, body: Res
 impl Shared {
     /// The view and its key's cells; no cells where nothing here has that key.
     fn read(&self, asked: &Asked) -> Result<(&'static View, Option<Vec<Cell>>), Problem> {
-        let shown = &asked.view[..asked.view.floor_char_boundary(80)];
+        let shown = cut(&asked.view, 80);
         let view = self.view(&asked.view).ok_or_else(|| {
             let exists = self.not_built.iter().any(|view| view.name == asked.view);
             let detail = if exists { not_built_detail(shown) } else { format!("there is no view {shown:?}; /docs lists them") };

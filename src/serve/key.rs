@@ -3,6 +3,7 @@
 use eddy_schemas::{Cell, Column, Kind, MessageId, Name};
 
 use super::problem::{self, Problem};
+use crate::telemetry::letters::cut;
 
 /// What a text says in a key column: `None` where nothing here has that key.
 pub fn cell(column: &Column, text: &str) -> Result<Option<Cell>, Problem> {
@@ -40,7 +41,7 @@ pub fn example(column: &Column) -> &'static str {
 }
 
 fn malformed(column: &Column, text: &str) -> Problem {
-    let shown = &text[..text.floor_char_boundary(80)];
+    let shown = cut(text, 80);
     problem::KEY.with(format!("{shown:?} is not a {}: it looks like {}", column.name, form(column)))
 }
 

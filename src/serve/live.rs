@@ -80,13 +80,10 @@ impl Live {
 pub async fn stream(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let place = shared.live.places.clone().try_acquire_owned();
     let place = place.map_err(|_| problem::BUSY.with(format!("at most {CLIENTS_MAX} at a time; ask /v1 routes instead")))?;
-    let feed = if shared.live.is_closing() {
-        shared.live.feed.subscribe()
-    } else {
-        let mut feed = shared.live.feed.subscribe();
-        feed.mark_unchanged(); // what is held may be old: nobody listened
-        feed
-    };
+    let feed = shared.live.feed.subscribe(); // from here on every change is seen; what is held now may be old
+    if matches!(*feed.borrow(), Feed::Closing) {
+        return Err(problem::NOT_READY.with("it is shutting down".into()));
+    }
     let statuses = WatchStream::from_changes(feed).take_while(|feed| !matches!(feed, Feed::Closing));
     shared.live.came.notify_one();
     let mut first = true;

@@ -519,6 +519,18 @@ async fn the_stream_begins_with_a_status_and_goes_on_when_something_changes() {
 }
 
 #[tokio::test]
+async fn one_client_too_many_is_told_to_come_again() {
+    let router = router(app());
+    let mut streams = Vec::new();
+    for _ in 0..256 {
+        streams.push(Events::open(&router, "/v1/stream").await);
+    }
+    problem(&get(&router, "/v1/stream").await, 503, "too-many-streams");
+    streams.pop();
+    Events::open(&router, "/v1/stream").await.next().await;
+}
+
+#[tokio::test]
 async fn open_streams_do_not_hold_the_end_up() {
     let listener = super::listen("127.0.0.1:0".parse().expect("an address")).await.expect("any port");
     let addr = listener.local_addr().expect("bound");

@@ -13,6 +13,12 @@ const LETTERS_MAX: usize = 100;
 /// Of each record this much is kept; the whole is in the topic `eddy.deadletters`.
 pub const RAW_BYTES_MAX: usize = 400;
 
+/// The first `bytes_max` bytes of a text, or a few less: it is cut between characters.
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    let at = (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..at.unwrap_or(0)]
+}
+
 /// A dead letter, cut short.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Letter {
@@ -36,7 +42,7 @@ impl Letters {
             line: letter.line,
             offset: letter.offset,
             reason: letter.reason.clone(),
-            raw: letter.raw[..letter.raw.floor_char_boundary(RAW_BYTES_MAX)].to_owned(),
+            raw: cut(&letter.raw, RAW_BYTES_MAX).to_owned(),
             raw_bytes: letter.raw_bytes,
         };
         let mut letters = self.0.lock();

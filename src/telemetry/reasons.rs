@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use prometheus::{IntCounter, IntCounterVec, Opts};
 
+use super::letters::cut;
+
 /// Distinct reasons kept apart; what comes after them counts as [`OTHER`]. Reasons are names in the code (`stale`,
 /// `kind:t5`), but a kind is what a record says it is, so a foreign producer could make up any number of them.
 pub const CAP: usize = 64;
@@ -30,7 +32,7 @@ impl Reasons {
     }
 
     pub fn add(&self, reason: &str, n: u64) {
-        let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+        let reason = cut(reason, REASON_BYTES_MAX);
         for slot in &self.slots {
             // two that race for an empty slot: one fills it, the other sees whose it is and goes on
             let (name, counter) = slot.get_or_init(|| (reason.to_owned(), self.vec.with_label_values(&[reason])));

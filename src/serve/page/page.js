@@ -143,7 +143,7 @@ function age(id, panel, now) {
   if (!panel) return;
   const rows = `${compact.format(panel.rows_seen)} rows`;
   const old = panel.at_ms == null ? 0 : Math.max(0, now - panel.at_ms);
-  text($(id), !panel.whole ? `looking: ${rows} so far` : old < 2500 ? `over ${rows}` : `over ${rows}, ${duration(Math.round(old / 1000))} ago`);
+  text($(id), !panel.rows_seen ? "no rows yet" : !panel.whole ? `looking: ${rows} so far` : old < 2500 ? `over ${rows}` : `over ${rows}, ${duration(Math.round(old / 1000))} ago`);
 }
 
 function heatRow() {
@@ -165,7 +165,7 @@ function heat(panel, names) {
   }
   const hour = (i) => `${String((((panel.last_hour - 23 + i) % 24) + 24) % 24).padStart(2, "0")}`;
   for (let i = 0; i < 24; i++) {
-    const label = i % 6 === 0 ? `${hour(i)}:00` : "";
+    const label = i % 6 === 0 && panel.last_hour ? `${hour(i)}:00` : "";
     text(head.children[i + 1], label);
     head.children[i + 1].setAttribute("aria-label", `${hour(i)}:00 UTC`);
   }

@@ -133,9 +133,7 @@ fn build(app: App) -> (Router, Arc<Shared>) {
     for &view in &shared.views {
         router = match (view.path, route(view)) {
             (Path::One(_), Some(path)) => router.route(&path, get(move |state, key, head| reads::one(view, state, key, head))),
-            (Path::Many(..), Some(path)) => {
-                router.route(&path, get(move |state, key, query, head| reads::many(view, state, key, query, head)))
-            }
+            (Path::Many(..), Some(path)) => router.route(&path, get(move |state, key, query| reads::many(view, state, key, query))),
             _ => router,
         };
     }

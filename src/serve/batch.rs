@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use eddy_schemas::{Cell, View};
 use serde::Deserialize;
 
@@ -77,7 +77,7 @@ pub async fn batch(State(shared): State<Arc<Shared>>, head: HeaderMap, body: Res
             out.extend_from_slice(format!("],\"as_of\":{tick}}}").as_bytes());
         })
         .await?;
-    Ok(reads::answer(StatusCode::OK, tick, None, body.into()).into_response())
+    Ok(reads::answer(StatusCode::OK, tick, None, body.into()))
 }
 
 impl Shared {

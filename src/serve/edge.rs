@@ -84,9 +84,8 @@ async fn plain_error(response: Response, path: &str) -> Response {
     let mut response = Response::from_parts(parts, axum::body::Body::empty());
     let status = response.status();
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        let allow = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or("other methods");
-        let detail = format!("this route takes {allow}");
-        problem::write(&mut response, format!("/docs#{}", problem::METHOD.slug), problem::METHOD.title, &detail, path);
+        let (of, detail) = (&problem::METHOD, "the allow header names the methods that this route takes");
+        problem::write(&mut response, format!("/docs#{}", of.slug), of.title, detail, path);
     } else {
         let title = status.canonical_reason().unwrap_or("Error");
         let detail = String::from_utf8_lossy(&text);

@@ -51,7 +51,6 @@ pub async fn many(
     State(shared): State<Arc<Shared>>,
     key: Key,
     query: Result<Query<Paging>, QueryRejection>,
-    _head: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = read_key(key)?;
     let cell = key::cell(&view.key[0], &key)?;

@@ -1,6 +1,6 @@
 // Looks at the page as people do, in a real Chromium.
 //
-//     node page.mjs http://127.0.0.1:8080 [folder for screenshots]
+//     npm ci && node page.mjs http://127.0.0.1:8080 [folder for screenshots]
 //
 // Exits 1 and says what is wrong on the first failure. CHROMIUM names another browser than /usr/bin/chromium.
 

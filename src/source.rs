@@ -1,0 +1,3 @@
+//! Sources: the world, written to the log as it comes.
+
+pub mod synthetic;

@@ -46,8 +46,11 @@ pub struct Config {
     pub answered_max: usize,
     /// Bytes read from a partition at once.
     pub read_bytes_max: usize,
-    /// Attempts of one send, and the longest `retry_after` that is waited for, milliseconds.
+    /// Attempts of one send.
     pub send_attempts_max: u32,
+    /// The first pause after a transient error, milliseconds; it doubles.
+    pub send_pause_ms: u64,
+    /// The longest `retry_after` that is waited for, milliseconds.
     pub retry_after_ms_max: u64,
 }
 
@@ -59,6 +62,7 @@ impl Default for Config {
             answered_max: 10_000,
             read_bytes_max: 1 << 20,
             send_attempts_max: 4,
+            send_pause_ms: 200,
             retry_after_ms_max: 60_000,
         }
     }

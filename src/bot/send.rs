@@ -8,9 +8,6 @@ use tracing::warn;
 use super::{Config, Counters};
 use crate::messenger::{Error, Messenger, Outgoing};
 
-/// The first pause after a transient error, milliseconds; it doubles.
-const PAUSE_MS: u64 = 100;
-
 /// Sends once, or says in the counters why not.
 pub async fn send(messenger: &dyn Messenger, message: &Outgoing, config: &Config, counters: &Counters) {
     for attempt in 1..=config.send_attempts_max.max(1) {
@@ -19,7 +16,7 @@ pub async fn send(messenger: &dyn Messenger, message: &Outgoing, config: &Config
                 counters.sent.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            Err(Error::Transient(_)) => PAUSE_MS << attempt.min(6),
+            Err(Error::Transient(_)) => config.send_pause_ms << (attempt - 1).min(6),
             Err(Error::RetryAfter { seconds }) => {
                 let pause_ms = seconds.saturating_mul(1000);
                 if pause_ms > config.retry_after_ms_max {

@@ -17,7 +17,7 @@ pub async fn holds(messenger: &dyn Messenger, chat: i64) {
     let button = |data: String| vec![vec![Button { text: "press".into(), data }]];
     refused(messenger.send(&Outgoing { buttons: button("x".repeat(DATA_BYTES_MAX + 1)), ..say("a") }).await);
     refused(messenger.send(&Outgoing { buttons: button(String::new()), ..say("a") }).await);
-    refused(messenger.send(&Outgoing { buttons: vec![button("x".into())[0].repeat(9)], ..say("a") }).await);
+    refused(messenger.send(&Outgoing { buttons: vec![vec![button("x".into())[0][0].clone(); 9]], ..say("a") }).await);
     refused(messenger.send(&Outgoing { chat: chat - 1, ..say("a") }).await);
     messenger.send(&Outgoing { buttons: button("x".repeat(DATA_BYTES_MAX)), reply_to: Some(first), ..say("a") }).await.expect("64 bytes");
 

@@ -12,6 +12,8 @@
 //! 3. The bot's own messages are not updates, as on Telegram.
 
 mod http;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

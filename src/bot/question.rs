@@ -55,6 +55,9 @@ fn pressed(data: &str) -> Option<Question> {
 }
 
 fn command(text: &str, username: &str) -> Option<Question> {
+    if text.starts_with(char::is_whitespace) {
+        return None;
+    }
     let mut words = text.split_whitespace();
     let head = words.next()?;
     // `/stats@other_bot` is for that one.

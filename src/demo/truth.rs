@@ -27,19 +27,11 @@ mod pace;
 mod tests;
 
 pub use check::{Config, Parts, Stop, Truth};
+pub use expected::{Row as ExpectedRow, all as all_rows};
 pub use facts::Facts;
 pub use ledger::Ledger;
 
-/// What is known of one view.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TruthRow {
-    pub view: String,
-    /// Rows compared so far.
-    pub checked: u64,
-    pub ok: bool,
-    /// What is wrong; where nothing is: how much has been looked at.
-    pub detail: Option<String>,
-}
+pub use crate::serve::TruthRow;
 
 /// Something that rows are about.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,9 +1,13 @@
 //! How eddy runs: sources, log, engine, store, sinks, serving.
 
+pub mod bot;
 pub mod cli;
 pub mod clock;
+pub mod demo;
 pub mod engine;
 pub mod log;
+pub mod messenger;
+pub mod progress;
 pub mod replay;
 pub mod serve;
 pub mod sink;

@@ -1,11 +1,43 @@
 //! Raw records to versions: what the platforms emit, read once, on the worker.
+//!
+//! ```text
+//!           +-- scan: bare Reddit objects, one pass, wanted fields only --+
+//!   raw ----|        gives up on anything unusual                         |--> rules (reddit, telegram, export) --> Parsed
+//!           +-- full: serde_json, every shape ----------------------------+
+//! ```
+//!
+//! # Invariants
+//! 1. Every record has one outcome, and none panics: a version, ignored by name, or a dead letter by name.
+//! 2. What the full parse refuses, the scan never accepts; where the scan accepts, both give equal outcomes. Both hand the
+//!    same `Fields` to the same rules, so this is a property of reading alone (`tests`, and `fuzz/`).
+//! 3. A record is UTF-8 and JSON by RFC 8259, nested at most [`DEPTH_MAX`] deep. What is skipped is checked against the
+//!    grammar and for nothing else: a lone surrogate or `1e999` in a field that nobody reads is no one's business; in a
+//!    field that is read it makes the record a `json` dead letter.
+//! 4. Of repeated keys the last one counts. A field that matters and has a wrong type makes a dead letter that names it; null is
+//!    the same as missing, except for `seq`.
 
 use std::borrow::Cow;
 
 use crate::{Place, Version};
 
+mod export;
+mod full;
+mod known;
+mod reddit;
+mod scan;
+mod telegram;
+#[cfg(test)]
+mod tests;
+mod value;
+
+/// Records nested deeper are the dead letter `too_deep`.
+pub const DEPTH_MAX: usize = 256;
+
+/// Seconds that a record's time may be ahead of [`Context::now`].
+const AHEAD_MAX_S: i64 = 86_400;
+
 /// What one raw record turned out to be.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Parsed<'a> {
     /// One version of a message and its text (`None`: a deletion has none).
     Version(Version, Option<Cow<'a, str>>),
@@ -26,7 +58,164 @@ pub struct Context {
     pub now: i64,
 }
 
-/// Reads one record.
-pub fn parse<'a>(_raw: &'a [u8], _context: &Context) -> Parsed<'a> {
-    Parsed::Dead(Cow::Borrowed("json"))
+/// Reads record after record: keeps the buffer that texts with escapes are written to, names and keys met lately, and the
+/// configured names of bots. One for each thread.
+#[derive(Debug)]
+pub struct Parser {
+    text: String,
+    known: known::Known,
+    order: scan::Order,
+    bots: Vec<String>,
+}
+
+impl Parser {
+    /// `bots`: names of Reddit accounts that are programs, in any case.
+    pub fn new(bots: impl IntoIterator<Item = String>) -> Parser {
+        Parser { text: String::new(), known: known::Known::new(), order: scan::Order::new(), bots: bots.into_iter().collect() }
+    }
+
+    /// Reads one record. The text borrows from the record, or from this parser where it had to be put together.
+    pub fn parse<'a>(&'a mut self, raw: &'a [u8], context: &Context) -> Parsed<'a> {
+        match self.read(raw, context) {
+            Ok((version, text)) => Parsed::Version(
+                version,
+                text.map(|text| match text {
+                    Text::Line(text) => Cow::Borrowed(text),
+                    Text::Scratch => Cow::Borrowed(&*self.text),
+                    Text::Owned(text) => Cow::Owned(text),
+                }),
+            ),
+            Err(rejected) => rejected.into(),
+        }
+    }
+
+    fn read<'a>(&mut self, raw: &'a [u8], context: &Context) -> Read<'a> {
+        let line = utf8(raw)?;
+        if let Some(fields) = scan::fields(line, &mut self.order) {
+            match reddit::read(None, fields, context, self) {
+                Err(Rejected::Unclear) => {}
+                read => return read,
+            }
+        }
+        full::read(line, context, self)
+    }
+
+    /// For one record.
+    fn once() -> Parser {
+        Parser { text: String::new(), known: known::Known::default(), order: scan::Order::default(), bots: Vec::new() }
+    }
+
+    fn is_bot(&self, author: &str) -> bool {
+        self.bots.iter().any(|bot| bot.eq_ignore_ascii_case(author))
+    }
+
+    /// As [`Parser::parse`] gives it, but free of the parser.
+    fn finish(self, read: Read<'_>) -> Parsed<'_> {
+        match read {
+            Ok((version, text)) => Parsed::Version(
+                version,
+                text.map(|text| match text {
+                    Text::Line(text) => Cow::Borrowed(text),
+                    Text::Scratch => Cow::Owned(self.text),
+                    Text::Owned(text) => Cow::Owned(text),
+                }),
+            ),
+            Err(rejected) => rejected.into(),
+        }
+    }
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Parser::new([])
+    }
+}
+
+/// Reads one record. [`Parser::parse`] does the same, faster.
+pub fn parse<'a>(raw: &'a [u8], context: &Context) -> Parsed<'a> {
+    let mut parser = Parser::once();
+    let read = parser.read(raw, context);
+    parser.finish(read)
+}
+
+/// Reads one record without the scan. What [`parse`] has to agree with; for tests and fuzzing.
+pub fn parse_full<'a>(raw: &'a [u8], context: &Context) -> Parsed<'a> {
+    let mut parser = Parser::once();
+    let read = utf8(raw).and_then(|line| full::read(line, context, &mut parser));
+    parser.finish(read)
+}
+
+/// Reads one record with the scan alone; `None` where it gives up. For tests and fuzzing.
+pub fn parse_scan<'a>(raw: &'a [u8], context: &Context) -> Option<Parsed<'a>> {
+    let mut parser = Parser::once();
+    let fields = scan::fields(utf8(raw).ok()?, &mut parser.order)?;
+    match reddit::read(None, fields, context, &mut parser) {
+        Err(Rejected::Unclear) => None,
+        read => Some(parser.finish(read)),
+    }
+}
+
+fn utf8(raw: &[u8]) -> Result<&str, Rejected> {
+    if raw.is_ascii() {
+        // SAFETY: ASCII is UTF-8. (Most records are ASCII, and asking costs a third of a full check.)
+        return Ok(unsafe { std::str::from_utf8_unchecked(raw) });
+    }
+    std::str::from_utf8(raw).map_err(|_| Rejected::Dead("utf8"))
+}
+
+/// Hash of a text's bytes, equal in every process of one version of eddy.
+pub fn text_hash(text: &str) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::fast::FixedState::with_seed(0x74_65_78_74).build_hasher();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+/// Where a version's text is.
+enum Text<'a> {
+    /// In the record, as it stands.
+    Line(&'a str),
+    /// In [`Parser::text`].
+    Scratch,
+    Owned(String),
+}
+
+impl Text<'_> {
+    fn get<'b>(&'b self, scratch: &'b str) -> &'b str {
+        match self {
+            Text::Line(text) => text,
+            Text::Scratch => scratch,
+            Text::Owned(text) => text,
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Text<'a> {
+    fn from(text: Cow<'a, str>) -> Text<'a> {
+        match text {
+            Cow::Borrowed(text) => Text::Line(text),
+            Cow::Owned(text) => Text::Owned(text),
+        }
+    }
+}
+
+type Read<'a> = Result<(Version, Option<Text<'a>>), Rejected>;
+
+/// Why a record is no version.
+#[derive(Debug)]
+enum Rejected {
+    Ignored(&'static str),
+    Dead(&'static str),
+    /// The scan handed over an escape that it does not decide: the full parse does.
+    Unclear,
+}
+
+impl From<Rejected> for Parsed<'_> {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Ignored(reason) => Parsed::Ignored(Cow::Borrowed(reason)),
+            Rejected::Dead(reason) => Parsed::Dead(Cow::Borrowed(reason)),
+            Rejected::Unclear => Parsed::Dead(Cow::Borrowed("json")),
+        }
+    }
 }

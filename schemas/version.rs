@@ -93,6 +93,10 @@ impl Version {
                 || if self.community == other.community { Ordering::Equal } else { name(self.community).cmp(&name(other.community)) },
             )
             .then(self.created_at.cmp(&other.created_at))
+            // Not in the interface's list: so that the winner never depends on the order of arrival.
+            .then(self.edited.cmp(&other.edited))
+            .then_with(|| name(self.user_name).cmp(&name(other.user_name)))
+            .then_with(|| name(self.community_name).cmp(&name(other.community_name)))
     }
 
     fn order_texts(&self, other: &Version, texts: Texts) -> Ordering {

@@ -1,1 +1,8 @@
+//! Everything that is tested from outside, in one binary: linking is what costs here.
 
+mod generate;
+mod harness;
+mod oracle;
+mod random;
+mod replays;
+mod truth;

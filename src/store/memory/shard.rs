@@ -128,14 +128,14 @@ impl Shard {
     /// Rows whose key starts with `prefix`, after a key.
     pub fn scan<'a>(&'a self, prefix: &'a [u8], after: Option<&'a [u8]>) -> impl Iterator<Item = Entry<'a>> {
         let from = after.unwrap_or(prefix);
-        let start = pad(from);
+        let (start, width) = (pad(from), self.width);
         let (first, _) = self.leaves.range(..=start).next_back().expect("there is a leaf for every key");
         self.leaves
             .range(*first..)
             .flat_map(move |(_, leaf)| {
                 let mut at = 0;
                 std::iter::from_fn(move || {
-                    let (entry, next) = leaf.entry(at, self.width)?;
+                    let (entry, next) = leaf.entry(at, width)?;
                     at = next;
                     Some(entry)
                 })

@@ -1,0 +1,184 @@
+//! The operator under every view: folds updates into state at once, and says once a tick what follows from it.
+//!
+//! ```text
+//!   main  --exchange(route)--> [ stash of later ticks | state of the open tick ] --close(tick)--> what changed
+//!   aside --exchange(route)-->
+//! ```
+//!
+//! It costs what a hand-written loop over a hash map costs: updates of the open tick are applied as they come, without being
+//! collected first.
+//!
+//! # Invariants
+//! 1. State never mixes ticks: an update of a later tick waits in the stash until every earlier tick has closed on both inputs.
+//! 2. `close` runs once for a tick that touched the state, after its last update, with the capability of just that tick.
+//! 3. Updates of one message are applied in the order in which they were sent (exchange channels are first in, first out).
+
+use std::collections::BTreeMap;
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::frontier::MutableAntichain;
+
+/// State that updates are folded into.
+pub trait Fold: 'static {
+    /// Updates of the main input.
+    type Main: timely::ExchangeData;
+    /// Updates of the other input; `()` where there is none.
+    type Aside: timely::ExchangeData;
+    /// What is said when a tick closes.
+    type Out: Clone + 'static;
+
+    /// Asks for the memory that `main` will want, ahead of it; called for some updates with step 0, then with step 1 and 2.
+    /// Later steps follow what earlier ones have brought: an index, then the slot it names.
+    fn fetch(&self, _update: &Self::Main, _step: usize) {}
+    fn main(&mut self, update: &Self::Main);
+    fn aside(&mut self, update: &Self::Aside);
+    /// Says what need not wait for the end of the tick; called after each batch of updates.
+    fn at_once(&mut self, _out: &mut Vec<Self::Out>) {}
+    /// The tick is complete: says what changed and forgets that it was touched.
+    fn close(&mut self, out: &mut Vec<Self::Out>);
+}
+
+/// Marks a fold without a second input.
+pub type Nothing = ();
+
+/// Folds one stream.
+pub fn fold<'scope, F: Fold<Aside = Nothing>>(
+    main: Stream<'scope, u64, Vec<F::Main>>,
+    name: &str,
+    route: impl Fn(&F::Main) -> u64 + 'static,
+    state: F,
+) -> Stream<'scope, u64, Vec<F::Out>> {
+    build(main, None::<(_, fn(&Nothing) -> u64)>, name, route, state)
+}
+
+/// Folds two streams whose updates of one key must go the same route.
+pub fn fold_with<'scope, F: Fold>(
+    main: Stream<'scope, u64, Vec<F::Main>>,
+    aside: Stream<'scope, u64, Vec<F::Aside>>,
+    name: &str,
+    route: impl Fn(&F::Main) -> u64 + 'static,
+    route_aside: impl Fn(&F::Aside) -> u64 + 'static,
+    state: F,
+) -> Stream<'scope, u64, Vec<F::Out>> {
+    build(main, Some((aside, route_aside)), name, route, state)
+}
+
+/// Updates whose memory is asked for together: enough for their misses to overlap, few enough to stay in cache.
+const FETCHED: usize = 32;
+/// Steps of `Fold::fetch`.
+const FETCH_STEPS: usize = 3;
+
+/// Applies updates in order, some at a time, so that they wait for memory together.
+fn apply<F: Fold>(state: &mut F, updates: &[F::Main]) {
+    for updates in updates.chunks(FETCHED) {
+        for step in 0..FETCH_STEPS {
+            updates.iter().for_each(|update| state.fetch(update, step));
+        }
+        updates.iter().for_each(|update| state.main(update));
+    }
+}
+
+/// Updates of a tick that may not be applied yet.
+struct Stash<F: Fold> {
+    capability: Capability<u64>,
+    main: Vec<Vec<F::Main>>,
+    aside: Vec<Vec<F::Aside>>,
+}
+
+struct Operator<F: Fold> {
+    state: F,
+    open: Option<Capability<u64>>,
+    stash: BTreeMap<u64, Stash<F>>,
+}
+
+impl<F: Fold> Operator<F> {
+    /// Whether updates of `tick` may be applied: everything before it has closed.
+    fn admits(&self, tick: u64, frontiers: &[MutableAntichain<u64>]) -> bool {
+        let arrived = !frontiers.iter().any(|frontier| frontier.less_than(&tick));
+        arrived && self.open.as_ref().map_or(self.stash.range(..=tick).next().is_none(), |open| *open.time() == tick)
+    }
+
+    fn stash(&mut self, tick: u64, capability: impl FnOnce() -> Capability<u64>) -> &mut Stash<F> {
+        self.stash.entry(tick).or_insert_with(|| Stash { capability: capability(), main: vec![], aside: vec![] })
+    }
+
+    /// Closes what is complete, and applies what waited for it.
+    fn advance(&mut self, frontiers: &[MutableAntichain<u64>], mut give: impl FnMut(&Capability<u64>, &mut Vec<F::Out>)) {
+        let mut out = vec![];
+        loop {
+            if let Some(open) = self.open.take_if(|open| !frontiers.iter().any(|frontier| frontier.less_equal(open.time()))) {
+                self.state.close(&mut out);
+                give(&open, &mut out);
+            }
+            let Some(first) = self.stash.first_entry() else { return };
+            if self.open.is_some() || frontiers.iter().any(|frontier| frontier.less_than(first.key())) {
+                return;
+            }
+            let stash = first.remove();
+            stash.main.iter().for_each(|updates| apply(&mut self.state, updates));
+            stash.aside.iter().flatten().for_each(|update| self.state.aside(update));
+            self.state.at_once(&mut out);
+            give(&stash.capability, &mut out);
+            self.open = Some(stash.capability);
+        }
+    }
+}
+
+fn build<'scope, F: Fold>(
+    main: Stream<'scope, u64, Vec<F::Main>>,
+    aside: Option<(Stream<'scope, u64, Vec<F::Aside>>, impl Fn(&F::Aside) -> u64 + 'static)>,
+    name: &str,
+    route: impl Fn(&F::Main) -> u64 + 'static,
+    state: F,
+) -> Stream<'scope, u64, Vec<F::Out>> {
+    let mut builder = OperatorBuilder::new(name.to_owned(), main.scope());
+    let mut main = builder.new_input(main, Exchange::new(route));
+    let mut aside = aside.map(|(stream, route)| builder.new_input(stream, Exchange::new(route)));
+    let (output, stream) = builder.new_output();
+    let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<F::Out>>>::from(output);
+    let mut operator = Operator { state, open: None, stash: BTreeMap::new() };
+
+    builder.build(move |_initial| {
+        move |frontiers| {
+            let mut output = output.activate();
+            let mut give = |capability: &Capability<u64>, out: &mut Vec<F::Out>| {
+                if !out.is_empty() {
+                    output.session(capability).give_container(out);
+                    out.clear();
+                }
+            };
+            let mut out = vec![];
+            main.for_each(|capability, updates| {
+                let tick = *capability.least().expect("a message has a time");
+                if operator.admits(tick, frontiers) {
+                    let open = operator.open.get_or_insert_with(|| capability.delayed(&tick, 0));
+                    apply(&mut operator.state, updates);
+                    updates.clear();
+                    operator.state.at_once(&mut out);
+                    give(open, &mut out);
+                } else {
+                    operator.stash(tick, || capability.delayed(&tick, 0)).main.push(std::mem::take(updates));
+                }
+            });
+            if let Some(aside) = &mut aside {
+                aside.for_each(|capability, updates| {
+                    let tick = *capability.least().expect("a message has a time");
+                    if operator.admits(tick, frontiers) {
+                        operator.open.get_or_insert_with(|| capability.delayed(&tick, 0));
+                        updates.iter().for_each(|update| operator.state.aside(update));
+                        updates.clear();
+                    } else {
+                        operator.stash(tick, || capability.delayed(&tick, 0)).aside.push(std::mem::take(updates));
+                    }
+                });
+            }
+            operator.advance(frontiers, give);
+        }
+    });
+    stream
+}

@@ -1,0 +1,130 @@
+//! State by key, with the rows that it had when the tick began.
+//!
+//! ```text
+//!   index: hash --> slot        slots: [ key | group | touched ]        touched: [ slot, row before ]
+//! ```
+//!
+//! # Invariants
+//! 1. A key is in `touched` at most once a tick, with the row it had before its first change in that tick.
+//! 2. A key whose group is empty at the end of a tick has no slot afterwards.
+
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::FixedState;
+
+use crate::index::{self, Index, prefetch};
+
+const HASHER: FixedState = FixedState::with_seed(0x67_72_6f_75);
+
+/// What is kept for one key, and the row that follows from it.
+pub trait Group<K>: Default {
+    type Row: Copy + PartialEq;
+    /// The row of the key as it stands; `None`: it has none.
+    fn row(&self, key: &K) -> Option<Self::Row>;
+    /// Nothing is left to remember.
+    fn is_empty(&self) -> bool;
+}
+
+struct Slot<K, G> {
+    key: K,
+    group: G,
+    touched: bool,
+}
+
+/// A map from keys to groups that knows what changed since the last `close`.
+pub struct Groups<K, G: Group<K>> {
+    index: Index,
+    slots: Vec<Slot<K, G>>,
+    free: Vec<u32>,
+    touched: Vec<(u32, Option<G::Row>)>,
+}
+
+impl<K, G: Group<K>> Default for Groups<K, G> {
+    fn default() -> Self {
+        Groups { index: Index::new(), slots: vec![], free: vec![], touched: vec![] }
+    }
+}
+
+#[inline]
+fn tag<K: Hash>(key: &K) -> u32 {
+    index::tag(HASHER.hash_one(key))
+}
+
+impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
+    pub fn get(&self, key: &K) -> Option<&G> {
+        let slot = self.index.find(tag(key), |slot| self.slots[slot as usize].key == *key)?;
+        Some(&self.slots[slot as usize].group)
+    }
+
+    /// First of two steps ahead of `touch`: asks for the key's place in the index.
+    #[inline]
+    pub fn fetch_index(&self, key: &K) {
+        self.index.fetch(tag(key));
+    }
+
+    /// Second step: asks for what the index knows.
+    #[inline]
+    pub fn fetch_group(&self, key: &K) {
+        if let Some(slot) = self.index.guess(tag(key)) {
+            prefetch(&self.slots[slot as usize].key);
+            prefetch(&self.slots[slot as usize].touched);
+        }
+    }
+
+    /// The group of `key`, made where there is none, about to be changed.
+    pub fn touch(&mut self, key: K) -> &mut G {
+        let tag = tag(&key);
+        let at = match self.index.find(tag, |slot| self.slots[slot as usize].key == key) {
+            Some(at) => at,
+            None => self.insert(tag, key),
+        };
+        let slot = &mut self.slots[at as usize];
+        if !slot.touched {
+            slot.touched = true;
+            self.touched.push((at, slot.group.row(&slot.key)));
+        }
+        &mut slot.group
+    }
+
+    fn insert(&mut self, tag: u32, key: K) -> u32 {
+        let slot = Slot { key, group: G::default(), touched: false };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.slots[at as usize] = slot;
+                at
+            }
+            None => {
+                self.slots.push(slot);
+                u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys a worker")
+            }
+        };
+        self.index.insert(tag, at);
+        at
+    }
+
+    /// Ends the tick: says each key whose row is not what it was, with the row before and now.
+    pub fn close(&mut self, mut say: impl FnMut(K, Option<G::Row>, Option<G::Row>)) {
+        for (at, old) in self.touched.drain(..) {
+            let slot = &mut self.slots[at as usize];
+            slot.touched = false;
+            let new = slot.group.row(&slot.key);
+            let key = slot.key;
+            if slot.group.is_empty() {
+                slot.group = G::default();
+                self.index.remove(tag(&key), at);
+                self.free.push(at);
+            }
+            if old != new {
+                say(key, old, new);
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+}

@@ -1,0 +1,6 @@
+//! Collections that several views share.
+
+pub mod answers;
+pub mod depth;
+pub mod distinct;
+pub mod latest;

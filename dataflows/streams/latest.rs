@@ -1,0 +1,74 @@
+//! The name that the latest live message of a user or community gives it.
+//!
+//! Telegram's names come with each message and change: the live message with the greatest created_at, then id, tells. Reddit's are
+//! the key itself, so of those only a count is kept.
+
+use std::cmp::Ordering;
+
+use eddy_schemas::row::Display;
+use eddy_schemas::{MessageId, Name, name};
+
+use crate::calendar::Second;
+use crate::groups::Group;
+use crate::sorted::SortedBag;
+
+/// What a live message calls its user or community.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Naming {
+    at: Second,
+    message: MessageId,
+    name: Option<Name>,
+}
+
+impl Ord for Naming {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // The name comes last only to make the order total; one message gives one name.
+        self.at.cmp(&other.at).then_with(|| self.message.cmp_text(other.message)).then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for Naming {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Names of one key.
+#[derive(Default)]
+pub struct Names {
+    messages: u64,
+    namings: SortedBag<Naming>,
+}
+
+impl Names {
+    /// A live message comes or goes.
+    pub fn change(&mut self, key: Name, created_at: i64, message: MessageId, name: Option<Name>, live: i64) {
+        self.messages = self.messages.checked_add_signed(live).expect("retractions follow assertions");
+        if !names_itself(key) {
+            self.namings.change(Naming { at: Second::new(created_at), message, name }, live);
+        }
+    }
+}
+
+fn names_itself(key: Name) -> bool {
+    key.as_str().starts_with(name::REDDIT)
+}
+
+impl Group<Name> for Names {
+    /// The name to show; a key may be there and have none.
+    type Row = Option<Display>;
+
+    fn row(&self, key: &Name) -> Option<Option<Display>> {
+        if self.messages == 0 {
+            None
+        } else if names_itself(*key) {
+            Some(Some(Display(*key)))
+        } else {
+            Some(self.namings.last().and_then(|naming| naming.name).map(Display))
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+}

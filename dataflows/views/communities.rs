@@ -1,0 +1,109 @@
+//! `communities`: what was said in each subreddit or chat.
+
+use eddy_schemas::Name;
+use eddy_schemas::rows::{Communities, CommunitiesKey};
+use serde::{Deserialize, Serialize};
+use timely::dataflow::Stream;
+use timely::dataflow::operators::Concat;
+use timely::dataflow::operators::vec::Map;
+
+use crate::calendar::Second;
+use crate::fold::{Fold, fold_with};
+use crate::groups::{Group, Groups};
+use crate::inputs::{Inputs, Update};
+use crate::outputs::RowChange;
+use crate::sorted::SortedBag;
+use crate::streams::distinct::distinct;
+
+pub type Row = Communities;
+
+#[derive(Default)]
+struct Community {
+    messages: i64,
+    characters: i64,
+    removed: i64,
+    posters: i64,
+    conversations: i64,
+    times: SortedBag<Second>,
+}
+
+impl Group<Name> for Community {
+    type Row = Communities;
+
+    fn row(&self, _: &Name) -> Option<Communities> {
+        if self.messages == 0 && self.removed == 0 {
+            return None;
+        }
+        Some(Communities {
+            messages: self.messages,
+            posters: self.posters,
+            conversations: self.conversations,
+            characters: self.characters,
+            removed: self.removed,
+            first_at: self.times.first().map(Second::get),
+            last_at: self.times.last().map(Second::get),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages == 0 && self.removed == 0 && self.posters == 0 && self.conversations == 0
+    }
+}
+
+/// A community's distinct counts move.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Distinct {
+    community: Name,
+    posters: i8,
+    conversations: i8,
+}
+
+#[derive(Default)]
+struct State(Groups<Name, Community>);
+
+impl Fold for State {
+    type Main = Update;
+    type Aside = Distinct;
+    type Out = RowChange<Communities>;
+
+    fn main(&mut self, update: &Update) {
+        let version = &update.version;
+        let Some(community) = version.community else { return };
+        let community = self.0.touch(community);
+        match version.created_at {
+            _ if version.tombstone => community.removed += i64::from(update.diff),
+            Some(created_at) => {
+                let live = i64::from(update.diff);
+                community.messages += live;
+                community.characters += live * i64::from(version.characters);
+                community.times.change(Second::new(created_at), live);
+            }
+            None => unreachable!("what lives has a time"),
+        }
+    }
+
+    fn aside(&mut self, distinct: &Distinct) {
+        let community = self.0.touch(distinct.community);
+        community.posters += i64::from(distinct.posters);
+        community.conversations += i64::from(distinct.conversations);
+    }
+
+    fn close(&mut self, out: &mut Vec<RowChange<Communities>>) {
+        self.0.close(|community, _, row| out.push(RowChange { key: CommunitiesKey { community }, row }));
+    }
+}
+
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Communities>>> {
+    let posters =
+        inputs.user_communities().map(|pair| Distinct { community: pair.right, posters: pair.diff, conversations: 0 });
+    let conversations = distinct(inputs.versions(), "CommunityConversations", |v| Some((v.conversation, v.community?)))
+        .map(|pair| Distinct { community: pair.right, posters: 0, conversations: pair.diff });
+    fold_with(
+        inputs.versions(),
+        posters.concat(conversations),
+        "Communities",
+        |update| update.version.community.map_or(0, Name::route),
+        |distinct| distinct.community.route(),
+        State::default(),
+    )
+}

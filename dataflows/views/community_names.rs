@@ -1,0 +1,41 @@
+//! `community_names`: what to call each community.
+
+use eddy_schemas::Name;
+use eddy_schemas::rows::{CommunityNames, CommunityNamesKey};
+use timely::dataflow::Stream;
+
+use crate::fold::{Fold, Nothing, fold};
+use crate::groups::Groups;
+use crate::inputs::{Inputs, Update};
+use crate::outputs::RowChange;
+use crate::streams::latest::Names;
+
+pub type Row = CommunityNames;
+
+#[derive(Default)]
+struct State(Groups<Name, Names>);
+
+impl Fold for State {
+    type Main = Update;
+    type Aside = Nothing;
+    type Out = RowChange<CommunityNames>;
+
+    fn main(&mut self, update: &Update) {
+        let (version, live) = (&update.version, update.live());
+        if let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) {
+            self.0.touch(community).change(community, created_at, version.id, version.community_name, live);
+        }
+    }
+
+    fn aside(&mut self, _: &Nothing) {}
+
+    fn close(&mut self, out: &mut Vec<RowChange<CommunityNames>>) {
+        self.0.close(|community, _, name| {
+            out.push(RowChange { key: CommunityNamesKey { community }, row: name.map(|name| CommunityNames { name }) });
+        });
+    }
+}
+
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<CommunityNames>>> {
+    fold(inputs.versions(), "CommunityNames", |update| update.version.community.map_or(0, Name::route), State::default())
+}

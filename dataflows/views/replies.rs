@@ -1,0 +1,49 @@
+//! `replies`: live replies of a user to messages of another that are held in the same conversation.
+
+use eddy_schemas::Name;
+use eddy_schemas::rows::{Replies, RepliesKey};
+use timely::dataflow::Stream;
+
+use crate::fold::{Fold, Nothing, fold};
+use crate::groups::{Group, Groups};
+use crate::inputs::Inputs;
+use crate::outputs::RowChange;
+use crate::streams::answers::{Answer, answers_of};
+
+pub type Row = Replies;
+
+#[derive(Default)]
+struct Count(i64);
+
+impl<K> Group<K> for Count {
+    type Row = Replies;
+    fn row(&self, _: &K) -> Option<Replies> {
+        (self.0 > 0).then_some(Replies { replies: self.0 })
+    }
+    fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[derive(Default)]
+struct State(Groups<(Name, Name), Count>);
+
+impl Fold for State {
+    type Main = Answer;
+    type Aside = Nothing;
+    type Out = RowChange<Replies>;
+
+    fn main(&mut self, answer: &Answer) {
+        self.0.touch((answer.user, answer.to_user)).0 += answer.diff;
+    }
+
+    fn aside(&mut self, _: &Nothing) {}
+
+    fn close(&mut self, out: &mut Vec<RowChange<Replies>>) {
+        self.0.close(|(user, to_user), _, row| out.push(RowChange { key: RepliesKey { user, to_user }, row }));
+    }
+}
+
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Replies>>> {
+    fold(answers_of(inputs.versions()), "Replies", |answer: &Answer| answer.user.route(), State::default())
+}

@@ -1,0 +1,116 @@
+//! `users`: what each user wrote, over all communities.
+//!
+//! Sums, the extremes of created_at (a sorted bag, since either end may be retracted) and two distinct counts (from shared
+//! transitions).
+
+use eddy_schemas::Name;
+use eddy_schemas::rows::{Users, UsersKey};
+use serde::{Deserialize, Serialize};
+use timely::dataflow::Stream;
+use timely::dataflow::operators::Concat;
+use timely::dataflow::operators::vec::Map;
+
+use crate::calendar::Second;
+use crate::fold::{Fold, fold_with};
+use crate::groups::{Group, Groups};
+use crate::inputs::{Inputs, Update};
+use crate::outputs::RowChange;
+use crate::sorted::SortedBag;
+
+pub type Row = Users;
+
+#[derive(Default)]
+struct User {
+    messages: i64,
+    characters: i64,
+    score: i64,
+    edited: i64,
+    conversations: i64,
+    communities: i64,
+    times: SortedBag<Second>,
+}
+
+impl Group<Name> for User {
+    type Row = Users;
+
+    fn row(&self, _: &Name) -> Option<Users> {
+        Some(Users {
+            messages: self.messages,
+            characters: self.characters,
+            score: self.score,
+            edited: self.edited,
+            first_at: self.times.first()?.get(),
+            last_at: self.times.last()?.get(),
+            conversations: self.conversations,
+            communities: self.communities,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages == 0 && self.conversations == 0 && self.communities == 0
+    }
+}
+
+/// A user's distinct counts move.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Distinct {
+    user: Name,
+    conversations: i8,
+    communities: i8,
+}
+
+#[derive(Default)]
+struct State(Groups<Name, User>);
+
+impl Fold for State {
+    type Main = Update;
+    type Aside = Distinct;
+    type Out = RowChange<Users>;
+
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(user) = update.version.user else { return };
+        match step {
+            0 => self.0.fetch_index(&user),
+            1 => self.0.fetch_group(&user),
+            _ => {}
+        }
+    }
+
+    fn main(&mut self, update: &Update) {
+        let (version, live) = (&update.version, update.live());
+        let (Some(user), Some(created_at)) = (version.user, version.created_at) else { return };
+        if live == 0 {
+            return;
+        }
+        let user = self.0.touch(user);
+        user.messages += live;
+        user.characters += live * i64::from(version.characters);
+        user.score += live * version.score.unwrap_or(0);
+        user.edited += live * i64::from(version.edited);
+        user.times.change(Second::new(created_at), live);
+    }
+
+    fn aside(&mut self, distinct: &Distinct) {
+        let user = self.0.touch(distinct.user);
+        user.conversations += i64::from(distinct.conversations);
+        user.communities += i64::from(distinct.communities);
+    }
+
+    fn close(&mut self, out: &mut Vec<RowChange<Users>>) {
+        self.0.close(|user, _, row| out.push(RowChange { key: UsersKey { user }, row }));
+    }
+}
+
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Users>>> {
+    let conversations =
+        inputs.user_conversations().map(|pair| Distinct { user: pair.left, conversations: pair.diff, communities: 0 });
+    let communities = inputs.user_communities().map(|pair| Distinct { user: pair.left, conversations: 0, communities: pair.diff });
+    fold_with(
+        inputs.versions(),
+        conversations.concat(communities),
+        "Users",
+        |update| update.version.user.map_or(0, Name::route),
+        |distinct| distinct.user.route(),
+        State::default(),
+    )
+}

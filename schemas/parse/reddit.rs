@@ -1,0 +1,304 @@
+//! Reddit's objects: dumps, change streams, API listings.
+
+use super::value::Value;
+use super::{Context, Parser, Read, Rejected, Text, text_hash};
+use crate::{MessageId, Version};
+
+/// The fields that are read, of comments, submissions and deletions alike.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a> {
+    pub op: Value<'a>,
+    pub seq: Value<'a>,
+    pub id: Value<'a>,
+    pub link_id: Value<'a>,
+    pub parent_id: Value<'a>,
+    pub author: Value<'a>,
+    pub subreddit: Value<'a>,
+    pub body: Value<'a>,
+    pub title: Value<'a>,
+    pub selftext: Value<'a>,
+    pub score: Value<'a>,
+    pub edited: Value<'a>,
+    pub created_utc: Value<'a>,
+    pub retrieved_on: Value<'a>,
+    pub retrieved_utc: Value<'a>,
+    /// Of `_meta`, where that is an object.
+    pub retrieved_2nd_on: Value<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// The field that an entry of the record itself fills.
+    pub fn field(&mut self, key: &str) -> Option<&mut Value<'a>> {
+        Some(match key {
+            "op" => &mut self.op,
+            "seq" => &mut self.seq,
+            "id" => &mut self.id,
+            "link_id" => &mut self.link_id,
+            "parent_id" => &mut self.parent_id,
+            "author" => &mut self.author,
+            "subreddit" => &mut self.subreddit,
+            "body" => &mut self.body,
+            "title" => &mut self.title,
+            "selftext" => &mut self.selftext,
+            "score" => &mut self.score,
+            "edited" => &mut self.edited,
+            "created_utc" => &mut self.created_utc,
+            "retrieved_on" => &mut self.retrieved_on,
+            "retrieved_utc" => &mut self.retrieved_utc,
+            _ => return None,
+        })
+    }
+}
+
+/// What an object is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Thing {
+    Comment,
+    Submission,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Op {
+    None,
+    Create,
+    Update,
+    Delete,
+}
+
+/// Reads one object; `thing` is known where it came in a listing.
+pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
+    let op = op(&fields.op)?;
+    let thing = match thing {
+        Some(thing) => thing,
+        None => shape(op, &fields)?,
+    };
+    let id = id(thing, &fields.id)?;
+    let seq = match fields.seq {
+        Value::Missing => None,
+        Value::Int(seq) => Some(seq),
+        _ => return Err(Rejected::Dead("seq")),
+    };
+    let score = fields.score.int("score")?;
+    let created_at = fields.created_utc.created("created_utc", context)?;
+    let edited_at = edited_at(&fields.edited)?;
+    let latest = latest(&fields, created_at, edited_at, context)?;
+    let author = fields.author.string("author")?.filter(|author| *author != "[deleted]");
+    let subreddit = fields.subreddit.string("subreddit")?;
+    let parent = fields.parent_id.string("parent_id")?.filter(|_| thing == Thing::Comment);
+    let link = link(&fields.link_id)?;
+
+    let (text, ended) = match (op, thing) {
+        (Op::Delete, _) => (None, true),
+        (_, Thing::Comment) => {
+            let text = body(fields.body, &mut parser.text)?;
+            let ended = is_ended(text.get(&parser.text));
+            (Some(text), ended)
+        }
+        (_, Thing::Submission) => {
+            let (text, ended) = title_and_selftext(fields.title, fields.selftext, &mut parser.text)?;
+            (Some(text), ended)
+        }
+    };
+    if created_at.is_none() && !ended {
+        return Err(Rejected::Dead("created_utc"));
+    }
+    let version = seq.or(latest).ok_or(Rejected::Dead("no_version"))?;
+    let (id, conversation) = match (thing, link) {
+        (Thing::Submission, _) => (MessageId::submission(id), MessageId::submission(id)),
+        (Thing::Comment, Some(link)) => (MessageId::comment(id), MessageId::submission(link)),
+        (Thing::Comment, None) => return Err(Rejected::Ignored("no_conversation")),
+    };
+    let community = subreddit.map(|name| parser.known.name(name));
+    let user = author.map(|name| parser.known.name(name));
+    let words = text.as_ref().map(|text| text.get(&parser.text));
+    let version = Version {
+        id,
+        conversation,
+        parent: parent.map(MessageId::fullname),
+        community,
+        user,
+        user_name: None,
+        community_name: None,
+        created_at,
+        edited_at,
+        score,
+        version,
+        update_id: None,
+        characters: words.map_or(0, |words| words.chars().count() as u32),
+        text_hash: words.map(text_hash),
+        place: context.place,
+        tombstone: ended,
+        edited: op == Op::Update || edited_at.is_some() || fields.edited == Value::Bool(true),
+        bot: author.is_some_and(|author| parser.is_bot(author)),
+    };
+    Ok((version, text))
+}
+
+fn op(op: &Value<'_>) -> Result<Op, Rejected> {
+    match op {
+        Value::Missing | Value::Null => Ok(Op::None),
+        op => match op.string("op")? {
+            Some("c") => Ok(Op::Create),
+            Some("u") => Ok(Op::Update),
+            Some("d") => Ok(Op::Delete),
+            _ => Err(Rejected::Dead("op")),
+        },
+    }
+}
+
+/// What an object out of a listing is of. A deletion says so in its id, or is of a comment.
+fn shape(op: Op, fields: &Fields<'_>) -> Result<Thing, Rejected> {
+    if op == Op::Delete {
+        let id = fields.id.string("id")?;
+        return Ok(if id.is_some_and(|id| id.starts_with("t3_")) { Thing::Submission } else { Thing::Comment });
+    }
+    match (&fields.body, &fields.title) {
+        (Value::Missing | Value::Null, Value::Missing | Value::Null) => {
+            Err(Rejected::Dead(if fields.body == Value::Null { "body" } else { "shape" }))
+        }
+        (Value::Missing | Value::Null, _) => Ok(Thing::Submission),
+        _ => Ok(Thing::Comment),
+    }
+}
+
+/// The id without its `t1_` or `t3_`.
+fn id<'b>(thing: Thing, id: &'b Value<'_>) -> Result<&'b str, Rejected> {
+    let Some(id) = id.string("id")? else { return Err(Rejected::Dead("no_id")) };
+    let prefix = if thing == Thing::Comment { "t1_" } else { "t3_" };
+    match bare(id, prefix) {
+        Some("") => Err(Rejected::Dead("no_id")),
+        Some(id) => Ok(id),
+        None => Err(Rejected::Dead("id")),
+    }
+}
+
+/// The submission that a comment is under, without its `t3_`.
+fn link<'b>(link: &'b Value<'_>) -> Result<Option<&'b str>, Rejected> {
+    match link.string("link_id")?.map(|link| bare(link, "t3_")) {
+        None => Ok(None),
+        Some(Some(link)) if !link.is_empty() => Ok(Some(link)),
+        Some(_) => Err(Rejected::Dead("link_id")),
+    }
+}
+
+/// Strips `prefix` where it is there. `None`: it has the prefix of something else.
+fn bare<'b>(id: &'b str, prefix: &str) -> Option<&'b str> {
+    if let Some(bare) = id.strip_prefix(prefix) {
+        return Some(bare);
+    }
+    match id.as_bytes() {
+        [b't', b'0'..=b'9', b'_', ..] => None,
+        _ => Some(id),
+    }
+}
+
+/// The time of the edit, where there is one: `edited` is false, true, or seconds.
+fn edited_at(edited: &Value<'_>) -> Result<Option<i64>, Rejected> {
+    match edited {
+        Value::Missing | Value::Null | Value::Bool(_) => Ok(None),
+        Value::Int(_) | Value::Float(_) => edited.time("edited"),
+        _ => Err(Rejected::Dead("edited")),
+    }
+}
+
+/// The latest time that the record names; when it was received counts only where nothing says when it was retrieved.
+fn latest(fields: &Fields<'_>, created: Option<i64>, edited: Option<i64>, context: &Context) -> Result<Option<i64>, Rejected> {
+    let retrieved = fields.retrieved_on.time("retrieved_on")?;
+    let retrieved = retrieved.max(fields.retrieved_utc.time("retrieved_utc")?);
+    let retrieved = retrieved.max(fields.retrieved_2nd_on.time("retrieved_2nd_on")?);
+    let received = context.received_at_ms.map(|ms| ms.div_euclid(1000));
+    Ok(retrieved.or(received).max(edited).max(created))
+}
+
+fn is_ended(text: &str) -> bool {
+    matches!(text, "[deleted]" | "[removed]")
+}
+
+fn body<'a>(body: Value<'a>, scratch: &mut String) -> Result<Text<'a>, Rejected> {
+    match body {
+        Value::Text(text) => Ok(Text::Line(text)),
+        Value::Owned(text) => Ok(Text::Owned(text)),
+        Value::Raw(raw) => {
+            scratch.clear();
+            unescape(raw, scratch)?;
+            Ok(Text::Scratch)
+        }
+        _ => Err(Rejected::Dead("body")),
+    }
+}
+
+/// The title, then a line feed and the selftext where that is not empty; and whether the selftext ends the submission.
+fn title_and_selftext<'a>(title: Value<'a>, selftext: Value<'a>, scratch: &mut String) -> Result<(Text<'a>, bool), Rejected> {
+    if title.is_missing() {
+        return Err(Rejected::Dead("title"));
+    }
+    if let (Value::Text(title), Value::Missing | Value::Null | Value::Text("")) = (&title, &selftext) {
+        return Ok((Text::Line(title), false));
+    }
+    scratch.clear();
+    push(title, "title", scratch)?;
+    let at = scratch.len();
+    scratch.push('\n');
+    push(selftext, "selftext", scratch)?;
+    if scratch.len() == at + 1 {
+        scratch.truncate(at);
+        return Ok((Text::Scratch, false));
+    }
+    Ok((Text::Scratch, is_ended(&scratch[at + 1..])))
+}
+
+fn push(value: Value<'_>, field: &'static str, into: &mut String) -> Result<(), Rejected> {
+    match value {
+        Value::Missing | Value::Null => {}
+        Value::Text(text) => into.push_str(text),
+        Value::Owned(text) => into.push_str(&text),
+        Value::Raw(raw) => unescape(raw, into)?,
+        _ => return Err(Rejected::Dead(field)),
+    }
+    Ok(())
+}
+
+/// Appends what a string's inside means.
+fn unescape(raw: &str, into: &mut String) -> Result<(), Rejected> {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        into.push_str(&rest[..at]);
+        let (character, length) = escape(&rest.as_bytes()[at..]).ok_or(Rejected::Unclear)?;
+        into.push(character);
+        rest = &rest[at + length..];
+    }
+    into.push_str(rest);
+    Ok(())
+}
+
+/// The character that an escape stands for, and the length of the escape. `None`: no escape, or a lone surrogate.
+#[inline]
+pub(super) fn escape(bytes: &[u8]) -> Option<(char, usize)> {
+    let character = match bytes.get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\x08',
+        b'f' => '\x0c',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let first = hex(bytes.get(2..6)?)?;
+            if !(0xd800..0xdc00).contains(&first) {
+                return Some((char::from_u32(first)?, 6));
+            }
+            let second = hex(bytes.get(6..12)?.strip_prefix(b"\\u")?)?;
+            if !(0xdc00..0xe000).contains(&second) {
+                return None;
+            }
+            return Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))?, 12));
+        }
+        _ => return None,
+    };
+    Some((character, 2))
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |n, digit| Some(n << 4 | char::from(*digit).to_digit(16)?))
+}

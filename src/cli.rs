@@ -1,0 +1,74 @@
+//! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
+
+mod demo;
+mod replay;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The way it was asked for cannot be done.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{what}")]
+    Failed { what: String, source: Option<Box<dyn std::error::Error + Send + Sync>> },
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    pub fn failed(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Error::Failed { what: what.into(), source: Some(source.into()) }
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::Failed { .. } => ExitCode::from(1),
+            Error::Usage(_) => ExitCode::from(2),
+            Error::Interrupted => ExitCode::from(130),
+        }
+    }
+}
+
+/// An error and what caused it, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Exact, live numbers from what people write on Reddit and Telegram.
+#[derive(Parser, Debug)]
+#[command(
+    name = "eddy",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    before_help = "Examples:\n  eddy demo                                     a live community in the browser, nothing to configure\n  eddy replay --output out RC_2006-01.bz2       a dump of Reddit comments becomes tables"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Demo(demo::Demo),
+    Replay(replay::Replay),
+}
+
+/// Runs what was asked.
+pub fn run(cli: Cli) -> Result<ExitCode, Error> {
+    match cli.command {
+        Command::Demo(demo) => demo.run(),
+        Command::Replay(replay) => replay.run(),
+    }
+}

@@ -1,0 +1,126 @@
+//! `eddy replay`: dumps to tables, through the same dataflow as everything else.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use eddy_dataflows::views::{self, Definition};
+
+use super::Error;
+use crate::replay::{Interrupt, Job, Progress, Summary, run};
+use crate::sink::tables::Format;
+use crate::source::dumps::Limits;
+
+/// Turns dumps into tables: the final rows of each view, exact.
+///
+/// Reads .zst, .bz2, .gz or plain files of Reddit comments and submissions, API listings, Telegram updates and Telegram Desktop
+/// exports; what a file holds is recognised record by record. Ends with one line of JSON on stdout.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:\n  eddy replay --output out RC_2005-12.zst RC_2006-01.bz2\n  zstdcat RC_2005-12.zst | eddy replay --views users,sessions --output out --format ndjson -"
+)]
+pub struct Replay {
+    /// Dumps to read, in any order; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Views to build, comma-separated, or `all`
+    #[arg(long, default_value = "all", value_delimiter = ',')]
+    views: Vec<String>,
+    /// Worker threads
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    /// Where the state lives
+    #[arg(long, value_enum, default_value_t = State::None)]
+    state: State,
+    /// Folder for state and temporary files; the system's temporary folder by default
+    #[arg(long, value_name = "D")]
+    data_dir: Option<PathBuf>,
+    /// How long messages stay, such as `90d`
+    #[arg(long, default_value = "none")]
+    retention: String,
+    /// Folder for the tables and dead letters
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Form of the tables
+    #[arg(long, value_enum, default_value_t = TableFormat::Tsv)]
+    format: TableFormat,
+    /// Fail if there is a dead letter
+    #[arg(long)]
+    strict: bool,
+    /// Longest record, bytes; a longer one is a dead letter
+    #[arg(long, default_value_t = Limits::default().record_bytes_max, value_name = "N")]
+    record_bytes_max: usize,
+    /// Records in a tick; smaller ticks use less memory, larger ones less time
+    #[arg(long, default_value_t = 1 << 18, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    tick_records_max: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+enum State {
+    None,
+    Durable,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+enum TableFormat {
+    Tsv,
+    Ndjson,
+}
+
+/// The views that a list of names means.
+pub fn chosen(names: &[String]) -> Result<Vec<&'static Definition>, Error> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(eddy_dataflows::VIEWS.iter().collect());
+    }
+    let known = || eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name).collect::<Vec<_>>().join(", ");
+    let mut chosen: Vec<&Definition> = vec![];
+    for name in names {
+        let definition = views::find(name).ok_or_else(|| Error::Usage(format!("no view is called `{name}`: there are {}", known())))?;
+        if !chosen.iter().any(|other| std::ptr::eq(*other, definition)) {
+            chosen.push(definition);
+        }
+    }
+    Ok(chosen)
+}
+
+impl Replay {
+    pub fn run(self) -> Result<ExitCode, Error> {
+        if self.state == State::Durable {
+            return Err(Error::Usage("--state durable is not there yet: this version keeps state in memory only (--state none)".into()));
+        }
+        if self.retention != "none" {
+            return Err(Error::Usage("--retention is not there yet: this version keeps every message (--retention none)".into()));
+        }
+        let strict = self.strict;
+        let job = Job {
+            views: chosen(&self.views)?,
+            workers: usize::from(self.workers),
+            folder: self.data_dir.unwrap_or_else(std::env::temp_dir),
+            output: self.output,
+            format: match self.format {
+                TableFormat::Tsv => Format::Tsv,
+                TableFormat::Ndjson => Format::Ndjson,
+            },
+            limits: Limits { record_bytes_max: self.record_bytes_max, ..Limits::default() },
+            tick_records_max: self.tick_records_max as usize,
+            files: self.files,
+        };
+        let interrupt = Interrupt::on_signals().map_err(|e| Error::failed("signals cannot be handled", e))?;
+        let summary = run(job, &interrupt, &Progress::stderr())?;
+        finish(&summary, strict)
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the summary is the command's result")]
+fn finish(summary: &Summary, strict: bool) -> Result<ExitCode, Error> {
+    println!("{}", summary.json());
+    if !summary.incomplete.is_empty() {
+        let what = format!("{} of the files could not be read to the end (named in `incomplete`)", summary.incomplete.len());
+        return Err(Error::Failed { what, source: None });
+    }
+    if strict && summary.counts.dead_letters() > 0 {
+        let what = format!("{} dead letters, and --strict was given", summary.counts.dead_letters());
+        return Err(Error::Failed { what, source: None });
+    }
+    Ok(ExitCode::SUCCESS)
+}

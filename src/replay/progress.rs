@@ -1,0 +1,91 @@
+//! What a person sees while a replay runs: a bar on a terminal, plain lines elsewhere; always on stderr.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::engine::counts::Snapshot;
+
+/// Plain lines come this often.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+pub enum Progress {
+    Bar(ProgressBar),
+    Lines { started: Instant, last: Mutex<Instant> },
+    Nothing,
+}
+
+impl Progress {
+    /// Whatever suits stderr.
+    pub fn stderr() -> Self {
+        if !std::io::stderr().is_terminal() {
+            let now = Instant::now();
+            return Progress::Lines { started: now, last: Mutex::new(now) };
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  ETA {eta}  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Progress::Bar(bar)
+    }
+
+    pub fn show(&self, bytes: u64, total: Option<u64>, counts: &Snapshot) {
+        match self {
+            Progress::Nothing => {}
+            Progress::Bar(bar) => {
+                if let Some(total) = total {
+                    bar.set_length(total);
+                }
+                bar.set_position(bytes);
+                let rate = counts.read as f64 / bar.elapsed().as_secs_f64().max(1e-3);
+                bar.set_message(format!("{rate:.0} records/s  {}", by_reason(counts)));
+            }
+            Progress::Lines { started, last } => {
+                let mut last = last.lock().expect("no panic while showing");
+                if last.elapsed() < LINE_EVERY {
+                    return;
+                }
+                *last = Instant::now();
+                let seconds = started.elapsed().as_secs_f64();
+                let left = total.filter(|total| bytes > 0 && *total >= bytes).map(|total| seconds * (total - bytes) as f64 / bytes as f64);
+                let eta = left.map(|left| format!(", {left:.0} s left")).unwrap_or_default();
+                eprintln!("{} read, {:.0} records/s{eta}; {}", counts.read, counts.read as f64 / seconds, by_reason(counts));
+            }
+        }
+    }
+
+    pub fn warn(&self, message: &str) {
+        match self {
+            Progress::Bar(bar) => bar.suspend(|| eprintln!("eddy: {message}")),
+            _ => eprintln!("eddy: {message}"),
+        }
+    }
+
+    pub fn done(&self, counts: &Snapshot) {
+        match self {
+            Progress::Nothing => {}
+            Progress::Bar(bar) => {
+                bar.finish_and_clear();
+                eprintln!("{} read; {}", counts.read, by_reason(counts));
+            }
+            Progress::Lines { .. } => eprintln!("{} read; {}", counts.read, by_reason(counts)),
+        }
+    }
+}
+
+/// `12 applied, 3 ignored (2 stale, 1 kind:more), 1 dead letter (json)`.
+fn by_reason(counts: &Snapshot) -> String {
+    let listed = |reasons: &std::collections::BTreeMap<String, u64>| {
+        let some: Vec<String> = reasons.iter().filter(|(_, n)| **n > 0).map(|(reason, n)| format!("{n} {reason}")).collect();
+        if some.is_empty() { String::new() } else { format!(" ({})", some.join(", ")) }
+    };
+    format!(
+        "{} applied, {} ignored{}, {} dead letters{}",
+        counts.applied,
+        counts.ignored.values().sum::<u64>(),
+        listed(&counts.ignored),
+        counts.dead_letters(),
+        listed(&counts.dead)
+    )
+}

@@ -1,0 +1,3 @@
+//! Sinks: where changes of view rows go.
+
+pub mod tables;

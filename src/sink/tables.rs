@@ -1,0 +1,134 @@
+//! Tables: the final rows of each view as sorted TSV or ndjson files.
+//!
+//! ```text
+//!   Changes --append--> log of a view (encoded; the last of a key counts) --sort--> DIR/<view>.tsv, beside its place, then renamed
+//! ```
+//!
+//! Only the end is wanted, so a change is appended and nothing looked up: a hundred times cheaper than a map of rows, and the
+//! sort is needed anyway.
+
+mod order;
+mod text;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use eddy_schemas::{Changes, View, codec};
+
+use crate::texts::{self, Texts};
+use order::Order;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Tsv,
+    Ndjson,
+}
+
+impl Format {
+    fn extension(self) -> &'static str {
+        match self {
+            Format::Tsv => "tsv",
+            Format::Ndjson => "ndjson",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path} could not be written")]
+    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Text(#[from] texts::Error),
+}
+
+/// Bytes of changes past which a view's log is made small again, if it has doubled.
+const COMPACT_BYTES_MIN: usize = 64 << 20;
+
+/// Bytes of text that are written at once.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// One view's changes so far.
+pub struct Table {
+    changes: Changes,
+    bytes_compacted: usize,
+}
+
+impl Table {
+    pub fn new(view: &'static View) -> Self {
+        Table { changes: Changes::new(view), bytes_compacted: 0 }
+    }
+
+    pub fn view(&self) -> &'static View {
+        self.changes.view
+    }
+
+    /// Adds changes; of one key they must come in the order of their ticks.
+    pub fn append(&mut self, changes: &Changes) {
+        self.changes.append(changes);
+        if self.changes.size() > COMPACT_BYTES_MIN && self.changes.size() > 2 * self.bytes_compacted {
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let mut compacted = Changes::new(self.view());
+        for place in Order::new(&self.changes).places() {
+            let change = self.changes.at(place);
+            compacted.push_encoded(change.key, change.row);
+        }
+        self.bytes_compacted = compacted.size();
+        self.changes = compacted;
+    }
+
+    /// Rows at the end.
+    pub fn count(&self) -> u64 {
+        Order::new(&self.changes).places().count() as u64
+    }
+
+    /// Writes the rows, sorted bytewise by the key's columns; gives their number.
+    pub fn write(&self, folder: &Path, format: Format, texts: &dyn Texts) -> Result<u64, Error> {
+        let view = self.view();
+        let path = folder.join(format!("{}.{}", view.name, format.extension()));
+        let failed = |source| Error::Write { path: path.clone(), source };
+        let mut file = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
+        let mut out = Vec::with_capacity(WRITE_BYTES + (64 << 10));
+        if format == Format::Tsv {
+            text::header(view, &mut out);
+        }
+        let (mut rows, mut cells) = (0, vec![]);
+        for place in Order::new(&self.changes).places() {
+            let change = self.changes.at(place);
+            cells.clear();
+            codec::decode_key(view.key, change.key, &mut cells);
+            codec::decode_row(view.columns, change.row.expect("rows that are there"), &mut cells);
+            match format {
+                Format::Tsv => text::tsv(&cells, texts, &mut out)?,
+                Format::Ndjson => text::json(view, &cells, texts, &mut out)?,
+            }
+            rows += 1;
+            if out.len() >= WRITE_BYTES {
+                file.write_all(&out).map_err(failed)?;
+                out.clear();
+            }
+        }
+        file.write_all(&out).map_err(failed)?;
+        publish(file, &path).map_err(failed)?;
+        Ok(rows)
+    }
+}
+
+/// Puts a finished file where it belongs: there is never a half table.
+pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// Makes the folder and proves that it can be written to.
+pub fn prepare(folder: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Write { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut probe = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
+    probe.write_all(b"eddy").map_err(failed)
+}

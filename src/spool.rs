@@ -1,0 +1,90 @@
+//! Texts of records that cannot be read again where they stood: appended to a temporary file, read back by offset.
+//!
+//! ```text
+//!   file: { length u32 | text }*      buffer: the tail that is not written yet
+//! ```
+//!
+//! The file has no name in its folder: it is gone when the process is, however it ends.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use parking_lot::Mutex;
+
+/// Bytes that wait in memory before they are written.
+const BUFFER_BYTES: usize = 256 << 10;
+
+struct Tail {
+    written: u64,
+    buffer: Vec<u8>,
+    error: Option<io::ErrorKind>,
+}
+
+/// One writer's texts.
+pub struct Spool {
+    file: File,
+    tail: Mutex<Tail>,
+}
+
+impl Spool {
+    /// A spool in `folder`.
+    pub fn new(folder: &std::path::Path) -> io::Result<Self> {
+        let tail = Tail { written: 0, buffer: Vec::new(), error: None };
+        Ok(Spool { file: tempfile::tempfile_in(folder)?, tail: Mutex::new(tail) })
+    }
+
+    /// Keeps a text; gives where it is.
+    pub fn push(&self, text: &str) -> u64 {
+        let mut tail = self.tail.lock();
+        let at = tail.written + tail.buffer.len() as u64;
+        let length = u32::try_from(text.len()).expect("records are at most 16 MiB");
+        tail.buffer.extend_from_slice(&length.to_le_bytes());
+        tail.buffer.extend_from_slice(text.as_bytes());
+        if tail.buffer.len() >= BUFFER_BYTES {
+            // A full disk is found by whoever needs the text again: replays without `messages` hardly ever do.
+            if let Err(e) = (&self.file).write_all(&tail.buffer) {
+                tail.error.get_or_insert(e.kind());
+            }
+            tail.written += tail.buffer.len() as u64;
+            tail.buffer.clear();
+        }
+        at
+    }
+
+    /// The text at `at`.
+    pub fn read(&self, at: u64) -> io::Result<String> {
+        let tail = self.tail.lock();
+        if let Some(kind) = tail.error {
+            return Err(io::Error::new(kind, "the spool of texts could not be written"));
+        }
+        let bytes = if at >= tail.written {
+            let from = (at - tail.written) as usize;
+            let length = u32::from_le_bytes(tail.buffer[from..from + 4].try_into().expect("four bytes")) as usize;
+            tail.buffer[from + 4..from + 4 + length].to_vec()
+        } else {
+            drop(tail);
+            let mut length = [0; 4];
+            self.file.read_exact_at(&mut length, at)?;
+            let mut text = vec![0; u32::from_le_bytes(length) as usize];
+            self.file.read_exact_at(&mut text, at + 4)?;
+            text
+        };
+        String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_come_back_from_the_buffer_and_from_the_file() {
+        let spool = Spool::new(&std::env::temp_dir()).expect("a temporary file");
+        let texts: Vec<String> = (0..50_000).map(|i| format!("text {i} é")).collect();
+        let places: Vec<u64> = texts.iter().map(|text| spool.push(text)).collect();
+        for (text, place) in texts.iter().zip(places) {
+            assert_eq!(spool.read(place).expect("readable"), *text);
+        }
+    }
+}

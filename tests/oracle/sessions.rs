@@ -1,0 +1,18 @@
+//! `sessions`: user, start_at -> end_at, messages. A user's live messages in order of created_at, cut
+//! where the gap is over 1,800 s; across all communities (and days).
+
+use super::{Row, Winners, group, live};
+
+pub const COLUMNS: &[&str] = &["user", "start_at", "end_at", "messages"];
+
+pub fn rows(winners: &Winners) -> Vec<Row> {
+    let mut rows = vec![];
+    for (user, messages) in group(live(winners), |m| m.user.as_deref()) {
+        let mut times: Vec<i64> = messages.iter().map(|m| m.at()).collect();
+        times.sort();
+        for session in times.chunk_by(|a, b| b - a <= 1_800) {
+            rows.push(vec![user.to_owned(), session[0].to_string(), session[session.len() - 1].to_string(), session.len().to_string()]);
+        }
+    }
+    rows
+}

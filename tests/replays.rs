@@ -1,0 +1,1 @@
+//! Replays of real dumps, against the oracle and the counts that are known of them.

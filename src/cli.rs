@@ -43,6 +43,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A line for the person who runs this. Stderr may be closed: that is no reason to stop.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Exact, live numbers from what people write on Reddit and Telegram.
 #[derive(Parser, Debug)]
 #[command(

@@ -31,6 +31,11 @@ impl Format {
             Format::Ndjson => "ndjson",
         }
     }
+
+    /// Where a view's table goes.
+    pub fn path(self, folder: &Path, view: &View) -> PathBuf {
+        folder.join(format!("{}.{}", view.name, self.extension()))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -121,11 +126,11 @@ impl Table {
         self.live().len() as u64
     }
 
-    /// Writes the rows, sorted bytewise by the key's columns; gives their number.
-    pub fn write(&self, folder: &Path, format: Format, texts: &dyn Texts) -> Result<u64, Error> {
-        let path = folder.join(format!("{}.{}", self.view.name, format.extension()));
+    /// Writes the rows, sorted bytewise by the key's columns, beside their place.
+    pub fn write(&self, folder: &Path, format: Format, texts: &dyn Texts) -> Result<Written, Error> {
+        let path = format.path(folder, self.view);
         let failed = |source| Error::Write { path: path.clone(), source };
-        let file = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
+        let file = beside(folder).map_err(failed)?;
         let live = self.live();
         let mut out = BufWriter::with_capacity(1 << 20, file);
         if format == Format::Tsv {
@@ -147,8 +152,21 @@ impl Table {
             })?;
         }
         let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
-        publish(file, &path).map_err(failed)?;
-        Ok(live.len() as u64)
+        Ok(Written { file, path, rows: live.len() as u64 })
+    }
+}
+
+/// A whole table that is not in its place yet. Dropped, it is gone.
+pub struct Written {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+    pub rows: u64,
+}
+
+impl Written {
+    pub fn publish(self) -> Result<(), Error> {
+        let Written { file, path, .. } = self;
+        publish(file, &path).map_err(|source| Error::Write { path, source })
     }
 }
 
@@ -159,10 +177,14 @@ struct Row<'a> {
     texts: &'a dyn Texts,
 }
 
+/// A file for what is not whole yet. It may be read by whom the umask lets, as any file that a command writes.
+pub fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().prefix(".eddy-").permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(folder)
+}
+
 /// Puts a finished file where it belongs: there is never a half table.
 pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
 }
@@ -171,6 +193,6 @@ pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 pub fn prepare(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::Write { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut probe = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
+    let mut probe = beside(folder).map_err(failed)?;
     probe.write_all(b"eddy").map_err(failed)
 }

@@ -49,6 +49,11 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// `1 dead letter`, `2 dead letters`.
+pub fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Exact, live numbers from what people write on Reddit and Telegram.
 #[derive(Parser, Debug)]
 #[command(
@@ -57,7 +62,7 @@ pub fn say(text: &str) {
     max_term_width = 110,
     subcommand_required = true,
     arg_required_else_help = true,
-    before_help = "Examples:\n  eddy demo                                     a live community in the browser, nothing to configure\n  eddy replay --output out RC_2006-01.bz2       a dump of Reddit comments becomes tables"
+    before_help = "Examples:\n  eddy demo                                     a live community in the browser\n  eddy replay --output out RC_2006-01.bz2       a dump of Reddit becomes tables"
 )]
 pub struct Cli {
     #[command(subcommand)]

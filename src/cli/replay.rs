@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use eddy_dataflows::views::Definition;
 
-use super::Error;
+use super::{Error, counted};
 use crate::replay::{Interrupt, Job, Progress, Summary, run};
 use crate::sink::tables::Format;
 use crate::source::dumps::Limits;
@@ -119,11 +119,11 @@ fn finish(summary: &Summary, strict: bool) -> Result<ExitCode, Error> {
         _ => {}
     }
     if !summary.incomplete.is_empty() {
-        let what = format!("{} of the files could not be read to the end (named in `incomplete`)", summary.incomplete.len());
+        let what = format!("{} could not be read to the end (named in `incomplete`)", counted(summary.incomplete.len() as u64, "file"));
         return Err(Error::Failed { what, source: None });
     }
     if strict && summary.counts.dead_letters() > 0 {
-        let what = format!("{} dead letters, and --strict was given", summary.counts.dead_letters());
+        let what = format!("{}, and --strict was given", counted(summary.counts.dead_letters(), "dead letter"));
         return Err(Error::Failed { what, source: None });
     }
     Ok(ExitCode::SUCCESS)

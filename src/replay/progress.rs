@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::say;
+use crate::cli::{counted, say};
 use crate::engine::counts::Snapshot;
 
 /// Plain lines come this often.
@@ -82,11 +82,11 @@ fn by_reason(counts: &Snapshot) -> String {
         if some.is_empty() { String::new() } else { format!(" ({})", some.join(", ")) }
     };
     format!(
-        "{} applied, {} ignored{}, {} dead letters{}",
+        "{} applied, {} ignored{}, {}{}",
         counts.applied,
         counts.ignored.values().sum::<u64>(),
         listed(&counts.ignored),
-        counts.dead_letters(),
+        counted(counts.dead_letters(), "dead letter"),
         listed(&counts.dead)
     )
 }

@@ -13,5 +13,7 @@ pub fn bzip2(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub fn zstd(bytes: &[u8]) -> Vec<u8> {
-    zstd::stream::encode_all(bytes, 1).expect("memory")
+    // As the program `zstd` does: with a checksum, without which damage may go unseen.
+    let mut encoder = zstd::stream::write::Encoder::new(vec![], 1).expect("memory");
+    encoder.include_checksum(true).and_then(|()| encoder.write_all(bytes)).and_then(|()| encoder.finish()).expect("memory")
 }

@@ -179,10 +179,13 @@ fn api_answers_of_fifteen_years_equal_the_oracle() {
     let Some(cassettes) = data::path("reddit/praw_listings.ndjson.zst") else { return };
     let (mut oracle, mut lines) = (run::oracle(), vec![]);
     for line in data::lines(&data::bytes(&cassettes)) {
-        let recorded: serde_json::Map<String, Value> = serde_json::from_slice(line).expect("a recorded answer");
-        let start = lines.len();
+        let mut recorded: serde_json::Map<String, Value> = serde_json::from_slice(line).expect("a recorded answer");
         serde_json::to_writer(&mut lines, &recorded["body"]).expect("memory");
-        oracle.record(&lines[start..]);
+        // A collection of posts has a title of its own: to the oracle it is a submission, to eddy a listing (see `Records`).
+        if recorded["body"].get("sorted_links").is_some() {
+            recorded["body"].as_object_mut().expect("an object").remove("title");
+        }
+        oracle.record(recorded["body"].to_string().as_bytes());
         lines.push(b'\n');
     }
     let place = Place::new();

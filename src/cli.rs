@@ -1,5 +1,6 @@
 //! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
 
+mod demo;
 mod replay;
 
 use std::process::ExitCode;
@@ -71,12 +72,14 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::Demo),
     Replay(replay::Replay),
 }
 
 /// Runs what was asked.
 pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
+        Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
     }
 }

@@ -23,6 +23,7 @@ use crate::{Place, Version};
 mod export;
 mod full;
 mod known;
+mod order;
 mod reddit;
 mod scan;
 mod telegram;
@@ -64,14 +65,14 @@ pub struct Context {
 pub struct Parser {
     text: String,
     known: known::Known,
-    order: scan::Order,
+    order: order::Order,
     bots: Vec<String>,
 }
 
 impl Parser {
     /// `bots`: names of Reddit accounts that are programs, in any case.
     pub fn new(bots: impl IntoIterator<Item = String>) -> Parser {
-        Parser { text: String::new(), known: known::Known::new(), order: scan::Order::new(), bots: bots.into_iter().collect() }
+        Parser { text: String::new(), known: known::Known::new(), order: order::Order::new(), bots: bots.into_iter().collect() }
     }
 
     /// Reads one record. The text borrows from the record, or from this parser where it had to be put together.
@@ -91,8 +92,9 @@ impl Parser {
 
     fn read<'a>(&mut self, raw: &'a [u8], context: &Context) -> Read<'a> {
         let line = utf8(raw)?;
-        if let Some(fields) = scan::fields(line, &mut self.order) {
-            match reddit::read(None, fields, context, self) {
+        let mut fields = reddit::Fields::default();
+        if scan::fields(line, &mut self.order, &mut fields).is_some() {
+            match reddit::read(None, &mut fields, context, self) {
                 Err(Rejected::Unclear) => {}
                 read => return read,
             }
@@ -102,7 +104,7 @@ impl Parser {
 
     /// For one record.
     fn once() -> Parser {
-        Parser { text: String::new(), known: known::Known::default(), order: scan::Order::default(), bots: Vec::new() }
+        Parser { text: String::new(), known: known::Known::default(), order: order::Order::default(), bots: Vec::new() }
     }
 
     fn is_bot(&self, author: &str) -> bool {
@@ -148,8 +150,9 @@ pub fn parse_full<'a>(raw: &'a [u8], context: &Context) -> Parsed<'a> {
 /// Reads one record with the scan alone; `None` where it gives up. For tests and fuzzing.
 pub fn parse_scan<'a>(raw: &'a [u8], context: &Context) -> Option<Parsed<'a>> {
     let mut parser = Parser::once();
-    let fields = scan::fields(utf8(raw).ok()?, &mut parser.order)?;
-    match reddit::read(None, fields, context, &mut parser) {
+    let mut fields = reddit::Fields::default();
+    scan::fields(utf8(raw).ok()?, &mut parser.order, &mut fields)?;
+    match reddit::read(None, &mut fields, context, &mut parser) {
         Err(Rejected::Unclear) => None,
         read => Some(parser.finish(read)),
     }
@@ -169,6 +172,12 @@ pub fn text_hash(text: &str) -> u64 {
     let mut hasher = foldhash::fast::FixedState::with_seed(0x74_65_78_74).build_hasher();
     hasher.write(text.as_bytes());
     hasher.finish()
+}
+
+/// Unicode scalar values of a text. (Most are ASCII, and asking is cheaper than counting.)
+fn characters(text: &str) -> u32 {
+    let characters = if text.is_ascii() { text.len() } else { text.chars().count() };
+    u32::try_from(characters).unwrap_or(u32::MAX)
 }
 
 /// Where a version's text is.

@@ -40,11 +40,13 @@ fn main() {
     let scanned = lines.iter().filter(|line| parse_scan(line, &context).is_some()).count();
     println!("{} records of {} bytes, {scanned} scanned", lines.len(), bytes.len() / lines.len().max(1));
     for _ in 0..rounds {
-        let floor = time(&lines, |line| serde_json::from_slice::<Comment>(line).is_ok_and(|c| {
-            black_box(&c.id);
-            black_box((&c.author, &c.subreddit, &c.link_id, &c.parent_id, &c.body, c.score, &c.created_utc, c.seq, &c.op));
-            true
-        }));
+        let floor = time(&lines, |line| {
+            serde_json::from_slice::<Comment>(line).is_ok_and(|c| {
+                black_box(&c.id);
+                black_box((&c.author, &c.subreddit, &c.link_id, &c.parent_id, &c.body, c.score, &c.created_utc, c.seq, &c.op));
+                true
+            })
+        });
         let full = time(&lines, |line| matches!(black_box(parse_full(line, &context)), Parsed::Version(..)));
         let mut parser = Parser::default();
         let parsed = time(&lines, |line| matches!(black_box(parser.parse(line, &context)), Parsed::Version(..)));

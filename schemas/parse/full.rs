@@ -61,18 +61,18 @@ pub(super) fn read<'a>(line: &'a str, context: &Context, parser: &mut Parser) ->
     if is_too_deep(line.as_bytes()) {
         return Err(Rejected::Dead("too_deep"));
     }
-    let Node::Object(top) = json::<Node<Top>>(line)? else { return Err(Rejected::Dead("shape")) };
+    let Node::Object(mut top) = json::<Node<Top>>(line)? else { return Err(Rejected::Dead("shape")) };
     if let Some(export) = top.desktop_export.filter(|raw| is_object(raw)) {
         return export::read(export.get(), context);
     }
     if let (Some(kind), Some(data)) = (top.kind.any_string(), top.data.filter(|raw| is_object(raw))) {
         let thing = thing(kind)?;
-        let Node::Object(data) = json::<Node<Top>>(data.get())? else { return Err(Rejected::Dead("shape")) };
-        return reddit::read(Some(thing), data.fields, context, parser);
+        let Node::Object(mut data) = json::<Node<Top>>(data.get())? else { return Err(Rejected::Dead("shape")) };
+        return reddit::read(Some(thing), &mut data.fields, context, parser);
     }
     match top.update_id.int("update_id")? {
         Some(id) => telegram::read(id, &top.update, context, parser),
-        None => reddit::read(None, top.fields, context, parser),
+        None => reddit::read(None, &mut top.fields, context, parser),
     }
 }
 

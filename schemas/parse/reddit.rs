@@ -1,7 +1,9 @@
 //! Reddit's objects: dumps, change streams, API listings.
 
+use std::mem;
+
 use super::value::Value;
-use super::{Context, Parser, Read, Rejected, Text, text_hash};
+use super::{Context, Parser, Read, Rejected, Text, characters, text_hash};
 use crate::{MessageId, Version};
 
 /// The fields that are read, of comments, submissions and deletions alike.
@@ -66,11 +68,11 @@ enum Op {
 }
 
 /// Reads one object; `thing` is known where it came in a listing.
-pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
+pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
     let op = op(&fields.op)?;
     let thing = match thing {
         Some(thing) => thing,
-        None => shape(op, &fields)?,
+        None => shape(op, fields)?,
     };
     let id = id(thing, &fields.id)?;
     let seq = match fields.seq {
@@ -81,7 +83,7 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Conte
     let score = fields.score.int("score")?;
     let created_at = fields.created_utc.created("created_utc", context)?;
     let edited_at = edited_at(&fields.edited)?;
-    let latest = latest(&fields, created_at, edited_at, context)?;
+    let latest = latest(fields, created_at, edited_at, context)?;
     let author = fields.author.string("author")?.filter(|author| *author != "[deleted]");
     let subreddit = fields.subreddit.string("subreddit")?;
     let parent = fields.parent_id.string("parent_id")?.filter(|_| thing == Thing::Comment);
@@ -90,12 +92,12 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Conte
     let (text, ended) = match (op, thing) {
         (Op::Delete, _) => (None, true),
         (_, Thing::Comment) => {
-            let text = body(fields.body, &mut parser.text)?;
+            let text = body(mem::take(&mut fields.body), &mut parser.text)?;
             let ended = is_ended(text.get(&parser.text));
             (Some(text), ended)
         }
         (_, Thing::Submission) => {
-            let (text, ended) = title_and_selftext(fields.title, fields.selftext, &mut parser.text)?;
+            let (text, ended) = title_and_selftext(mem::take(&mut fields.title), mem::take(&mut fields.selftext), &mut parser.text)?;
             (Some(text), ended)
         }
     };
@@ -124,7 +126,7 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Conte
         score,
         version,
         update_id: None,
-        characters: words.map_or(0, |words| words.chars().count() as u32),
+        characters: words.map_or(0, characters),
         text_hash: words.map(text_hash),
         place: context.place,
         tombstone: ended,

@@ -4,20 +4,19 @@
 //! gives up wherever it would have to think: escaped or repeated keys, escapes in short fields, odd numbers, nesting deeper
 //! than 62, and whatever is not JSON. What it skips it checks against the whole grammar (RFC 8259), as serde_json does.
 //!
-//! Records of a dump mostly have the same keys in the same order, so [`Order`] remembers, for each place in that order, how the
-//! key was written last and what it meant. Where the bytes are the same again, a key costs one comparison of 32 bytes.
+//! What the records before had in the same place is skipped by comparing ([`super::order`]).
 //!
 //! # Invariants
 //! 1. [`fields`] accepts only what the full parse accepts, and finds the same values (see `super`).
 //! 2. The line is UTF-8; places where it is cut are ASCII, so every cut is a string.
 
+use super::order::{Found, Order};
 use super::reddit::{Fields, escape};
 use super::value::Value;
 
-/// The fields of a bare Reddit object; `None` where the full parse has to look.
-pub(super) fn fields<'a>(line: &'a str, order: &mut Order) -> Option<Fields<'a>> {
+/// Fills the fields of a bare Reddit object; `None` where the full parse has to look.
+pub(super) fn fields<'a>(line: &'a str, order: &mut Order, fields: &mut Fields<'a>) -> Option<()> {
     let mut scan = Scan { line, bytes: line.as_bytes(), at: 0 };
-    let mut fields = Fields::default();
     scan.space();
     scan.eat(b'{')?;
     scan.space();
@@ -25,78 +24,12 @@ pub(super) fn fields<'a>(line: &'a str, order: &mut Order) -> Option<Fields<'a>>
         scan.at += 1;
     } else {
         let mut nth = 0;
-        loop {
-            let meaning = scan.key(order, nth)?;
-            scan.field(meaning, &mut fields)?;
-            if !scan.next()? {
-                break;
-            }
+        while scan.entry(nth, order, fields)? {
             nth += 1;
         }
     }
     scan.space();
-    (scan.at == line.len()).then_some(fields)
-}
-
-/// Keys longer than this, with quotes and colon, are read anew each time.
-const KEY_BYTES: usize = 32;
-/// Keys after this many are read anew each time.
-const KEYS_MAX: usize = 128;
-
-/// The keys of the last records, by their place in the record.
-#[derive(Debug, Default)]
-pub(super) struct Order {
-    keys: Vec<Known>,
-    remembers: bool,
-}
-
-/// A key as it was written, from its first quote to before the value.
-#[derive(Clone, Debug)]
-struct Known {
-    words: [u64; KEY_BYTES / 8],
-    /// Ones where the key has bytes.
-    masks: [u64; KEY_BYTES / 8],
-    length: usize,
-    meaning: Meaning,
-}
-
-impl Order {
-    pub fn new() -> Order {
-        Order { keys: Vec::new(), remembers: true }
-    }
-
-    #[inline(always)]
-    fn find(&self, nth: usize, line: &[u8], at: usize) -> Option<(usize, Meaning)> {
-        let known = self.keys.get(nth)?;
-        let bytes = line.get(at..at + KEY_BYTES)?;
-        let mut differs = 0;
-        for (at, word) in bytes.chunks_exact(8).enumerate() {
-            differs |= (u64::from_le_bytes(word.try_into().ok()?) ^ known.words[at]) & known.masks[at];
-        }
-        (differs == 0).then_some((known.length, known.meaning))
-    }
-
-    #[cold]
-    fn learn(&mut self, nth: usize, written: &[u8], meaning: Meaning) {
-        if !self.remembers || written.len() > KEY_BYTES || nth > self.keys.len() || nth >= KEYS_MAX {
-            return;
-        }
-        let (mut bytes, mut ones) = ([0; KEY_BYTES], [0; KEY_BYTES]);
-        bytes[..written.len()].copy_from_slice(written);
-        ones[..written.len()].fill(0xff);
-        let words = |bytes: [u8; KEY_BYTES]| {
-            let mut words = [0; KEY_BYTES / 8];
-            for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-                *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
-            }
-            words
-        };
-        let known = Known { words: words(bytes), masks: words(ones), length: written.len(), meaning };
-        match self.keys.get_mut(nth) {
-            Some(key) => *key = known,
-            None => self.keys.push(known),
-        }
-    }
+    (scan.at == line.len()).then_some(())
 }
 
 /// A place in a line.
@@ -132,23 +65,41 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A key that is the `nth` of the record; moves to before its value.
+    /// The `nth` entry of the record; whether another follows.
     #[inline(always)]
-    fn key(&mut self, order: &mut Order, nth: usize) -> Option<Meaning> {
-        if let Some((length, meaning)) = order.find(nth, self.bytes, self.at) {
-            self.at += length;
-            return Some(meaning);
+    fn entry(&mut self, nth: usize, order: &mut Order, fields: &mut Fields<'a>) -> Option<bool> {
+        let start = self.at;
+        match order.find(nth, self.bytes, start) {
+            Found::Entry(length) => {
+                self.at += length;
+                Some(true)
+            }
+            Found::Key(length, Meaning::Skip) => {
+                self.at += length;
+                self.skip()?;
+                let more = self.next()?;
+                if more {
+                    order.learn_entry(nth, &self.bytes[start..self.at]);
+                }
+                Some(more)
+            }
+            Found::Key(length, meaning) => {
+                self.at += length;
+                self.field(meaning, fields)?;
+                self.next()
+            }
+            Found::Nothing => self.new_entry(nth, order, fields),
         }
-        self.new_key(order, nth)
     }
 
     #[inline(never)]
-    fn new_key(&mut self, order: &mut Order, nth: usize) -> Option<Meaning> {
+    fn new_entry(&mut self, nth: usize, order: &mut Order, fields: &mut Fields<'a>) -> Option<bool> {
         let start = self.at;
-        let Quoted { start: first, end, .. } = self.plain_key()?;
-        let meaning = meaning(&self.bytes[first..end]);
-        order.learn(nth, &self.bytes[start..self.at], meaning);
-        Some(meaning)
+        let key = self.plain_key()?;
+        let meaning = meaning(&self.bytes[key.start..key.end]);
+        order.learn_key(nth, &self.bytes[start..self.at], meaning);
+        self.field(meaning, fields)?;
+        self.next()
     }
 
     /// A key without escapes, its colon and what space follows.
@@ -450,8 +401,14 @@ fn plain(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += 16;
     }
-    let rest = bytes.get(at..)?;
-    rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).map(|found| at + found)
+    // The rest is shorter than a chunk: look at the line's last chunk, and not at what of it is behind.
+    let Some(chunk) = bytes.last_chunk() else {
+        let rest = bytes.get(at..)?;
+        return rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).map(|found| at + found);
+    };
+    let behind = at - (bytes.len() - chunk.len());
+    let found = if behind < chunk.len() { special(chunk) >> behind } else { 0 };
+    (found != 0).then(|| at + found.trailing_zeros() as usize)
 }
 
 /// A bit for each byte that is a quote, a backslash or a control character.
@@ -478,7 +435,7 @@ fn special(chunk: &[u8; 16]) -> u32 {
 
 /// What a key of the record means to the scan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Meaning {
+pub(super) enum Meaning {
     Skip,
     /// Another shape, or one that only the full parse tells apart.
     GiveUp,

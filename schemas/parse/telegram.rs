@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 
 use super::full::json;
 use super::value::{Entries, Key, Node, Value, object};
-use super::{Context, Parser, Read, Rejected, text_hash};
+use super::{Context, Parser, Read, Rejected, characters, text_hash};
 use crate::name::{DISPLAY, TELEGRAM};
 use crate::{MessageId, Name, Version};
 
 /// The kinds of update. The first four count; the others are ignored by name.
-const KINDS: [(&str, &str); 25] = [
+const KINDS: [(&str, &str); 27] = [
     ("message", ""),
     ("edited_message", ""),
     ("channel_post", ""),
@@ -38,6 +38,8 @@ const KINDS: [(&str, &str); 25] = [
     ("chat_boost", "kind:chat_boost"),
     ("removed_chat_boost", "kind:removed_chat_boost"),
     ("managed_bot", "kind:managed_bot"),
+    ("subscription", "kind:subscription"),
+    ("stopped_message_generation", "kind:stopped_message_generation"),
 ];
 const COUNTED: usize = 4;
 
@@ -180,7 +182,7 @@ impl<'a> Message<'a> {
             score: None,
             version: edited_at.unwrap_or(created_at),
             update_id: Some(update_id),
-            characters: text.chars().count() as u32,
+            characters: characters(&text),
             text_hash: Some(text_hash(&text)),
             place: context.place,
             tombstone: false,

@@ -1,6 +1,5 @@
 //! Golden records, rules, and the scan against the full parse.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +111,9 @@ fn a_parser_keeps_nothing_of_the_record_before() {
             format!(r#"{{"id":"a","link_id":"t3_b","body":"{text}","created_utc":5}}"#),
             format!(r#"{{"id":"a","title":"{text}","selftext":"{text}","created_utc":5}}"#),
             format!(r#"{{"id":"a","title":"{text}","created_utc":5}}"#),
-            format!(r#"{{"update_id":1,"message":{{"message_id":1,"date":1,"chat":{{"id":1,"first_name":"x","last_name":"y"}},"text":"{text}"}}}}"#),
+            format!(
+                r#"{{"update_id":1,"message":{{"message_id":1,"date":1,"chat":{{"id":1,"first_name":"x","last_name":"y"}},"text":"{text}"}}}}"#
+            ),
         ] {
             assert_eq!(parser.parse(raw.as_bytes(), &context()), parse_full(raw.as_bytes(), &context()), "{raw}");
         }

@@ -2,6 +2,7 @@
 //!
 //! FILE has one record a line. Each round times, over the same lines in memory, what any engine would do (serde_json into a
 //! struct of borrowed strings, keeping nothing), the full parse, and `Parser::parse`; machines vary, so compare within a round.
+#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 use std::borrow::Cow;
 use std::hint::black_box;

@@ -43,15 +43,29 @@ const KINDS: [(&str, &str); 27] = [
 ];
 const COUNTED: usize = 4;
 
-/// What an update holds, by kind.
+/// What an update holds.
 #[derive(Default)]
-pub(super) struct Update<'a>([Option<&'a RawValue>; KINDS.len()]);
+pub(super) struct Update<'a> {
+    counted: [Option<&'a RawValue>; COUNTED],
+    /// The kind of what does not count.
+    ignored: Option<usize>,
+}
 
 impl<'a> Update<'a> {
-    /// The field that an entry of the update fills.
-    pub fn field(&mut self, key: &str) -> Option<&mut Option<&'a RawValue>> {
-        let at = KINDS.iter().position(|(kind, _)| *kind == key)?;
-        Some(&mut self.0[at])
+    /// The kind that a key names.
+    pub fn kind(key: &str) -> Option<usize> {
+        KINDS.iter().position(|(kind, _)| *kind == key)
+    }
+
+    /// Takes what stands under a kind's key; null is nothing.
+    pub fn set(&mut self, kind: usize, raw: &'a RawValue) {
+        let held = raw.get() != "null";
+        match self.counted.get_mut(kind) {
+            Some(counted) => *counted = held.then_some(raw),
+            None if held => self.ignored = Some(kind),
+            None if self.ignored == Some(kind) => self.ignored = None,
+            None => {}
+        }
     }
 }
 
@@ -123,14 +137,10 @@ impl<'de: 'a, 'a> Entries<'de> for Message<'a> {
 
 /// Reads one update.
 pub(super) fn read<'a>(update_id: i64, update: &Update<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
-    let held = update.0.iter().position(|raw| raw.is_some_and(|raw| raw.get() != "null"));
-    match held {
-        Some(at) if at < COUNTED => {}
-        Some(at) => return Err(Rejected::Ignored(KINDS[at].1)),
-        None => return Err(Rejected::Dead("shape")),
-    }
-    let raw = held.and_then(|at| update.0[at]).map_or("null", RawValue::get);
-    let Node::Object(message) = json::<Node<Message>>(raw)? else { return Err(Rejected::Dead("shape")) };
+    let Some(raw) = update.counted.into_iter().flatten().next() else {
+        return Err(update.ignored.map_or(Rejected::Dead("shape"), |kind| Rejected::Ignored(KINDS[kind].1)));
+    };
+    let Node::Object(message) = json::<Node<Message>>(raw.get())? else { return Err(Rejected::Dead("shape")) };
     message.read(update_id, context, &mut parser.text)
 }
 

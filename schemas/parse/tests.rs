@@ -134,6 +134,7 @@ fn a_text_is_counted_in_characters() {
 }
 
 /// The folder of real data, where it is.
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn data() -> Option<PathBuf> {
     let found = std::env::var_os("EDDY_DATA").map(PathBuf::from).into_iter();
     let beside = ["../../shared/data", "../../../shared/data"].map(|path| Path::new(env!("CARGO_MANIFEST_DIR")).join(path));

@@ -20,6 +20,7 @@ use std::borrow::Cow;
 
 use crate::{Place, Version};
 
+mod cursor;
 mod export;
 mod full;
 mod known;
@@ -29,7 +30,11 @@ mod scan;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
+
+use text::Text;
+pub use text::text_hash;
 
 /// Records nested deeper are the dead letter `too_deep`.
 pub const DEPTH_MAX: usize = 256;
@@ -164,48 +169,6 @@ fn utf8(raw: &[u8]) -> Result<&str, Rejected> {
         return Ok(unsafe { std::str::from_utf8_unchecked(raw) });
     }
     std::str::from_utf8(raw).map_err(|_| Rejected::Dead("utf8"))
-}
-
-/// Hash of a text's bytes, equal in every process of one version of eddy.
-pub fn text_hash(text: &str) -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    let mut hasher = foldhash::fast::FixedState::with_seed(0x74_65_78_74).build_hasher();
-    hasher.write(text.as_bytes());
-    hasher.finish()
-}
-
-/// Unicode scalar values of a text. (Most are ASCII, and asking is cheaper than counting.)
-fn characters(text: &str) -> u32 {
-    let characters = if text.is_ascii() { text.len() } else { text.chars().count() };
-    u32::try_from(characters).unwrap_or(u32::MAX)
-}
-
-/// Where a version's text is.
-enum Text<'a> {
-    /// In the record, as it stands.
-    Line(&'a str),
-    /// In [`Parser::text`].
-    Scratch,
-    Owned(String),
-}
-
-impl Text<'_> {
-    fn get<'b>(&'b self, scratch: &'b str) -> &'b str {
-        match self {
-            Text::Line(text) => text,
-            Text::Scratch => scratch,
-            Text::Owned(text) => text,
-        }
-    }
-}
-
-impl<'a> From<Cow<'a, str>> for Text<'a> {
-    fn from(text: Cow<'a, str>) -> Text<'a> {
-        match text {
-            Cow::Borrowed(text) => Text::Line(text),
-            Cow::Owned(text) => Text::Owned(text),
-        }
-    }
 }
 
 type Read<'a> = Result<(Version, Option<Text<'a>>), Rejected>;

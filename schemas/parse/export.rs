@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 
 use super::full::json;
 use super::telegram::number_name;
+use super::text::{characters, text_hash};
 use super::value::{Key, Node, Value, object};
-use super::{Context, Read, Rejected, characters, text_hash};
+use super::{Context, Read, Rejected};
 use crate::name::DISPLAY;
 use crate::{MessageId, Name, Version};
 

@@ -6,8 +6,9 @@ use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
 use super::full::json;
+use super::text::{characters, text_hash};
 use super::value::{Entries, Key, Node, Value, object};
-use super::{Context, Parser, Read, Rejected, characters, text_hash};
+use super::{Context, Parser, Read, Rejected};
 use crate::name::{DISPLAY, TELEGRAM};
 use crate::{MessageId, Name, Version};
 

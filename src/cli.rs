@@ -1,5 +1,6 @@
 //! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
 
+mod bench;
 mod replay;
 
 use std::process::ExitCode;
@@ -60,12 +61,14 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Bench(bench::Bench),
     Replay(replay::Replay),
 }
 
 /// Runs what was asked.
 pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
+        Command::Bench(bench) => bench.run(),
         Command::Replay(replay) => replay.run(),
     }
 }

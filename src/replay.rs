@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, bounded};
 use eddy_dataflows::views::Definition;
 
 pub use progress::Progress;
-pub use summary::Summary;
+pub use summary::{Summary, peak_rss_bytes};
 pub use texts::ReplayTexts;
 
 use crate::cli::Error;

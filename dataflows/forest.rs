@@ -29,11 +29,12 @@
 
 use std::collections::BTreeMap;
 
-use self::index::{Index, hash};
+use self::hash::hash;
 use self::sequence::{NIL, Sequences};
 use self::slab::Slab;
+use crate::index::{Index, prefetch};
 
-mod index;
+mod hash;
 mod sequence;
 mod slab;
 
@@ -327,61 +328,76 @@ impl Forest {
         node
     }
 
+    /// Asks for the memory that `set` will want, step by step (0, 1, 2), while other work goes on.
+    #[inline]
+    pub fn fetch(&self, conversation: u64, message: u64, step: usize) {
+        match step {
+            0 => {
+                self.by_key.fetch(hash(0, conversation));
+                self.by_message.fetch(hash(conversation, message));
+            }
+            1 => {
+                if let Some(place) = self.by_key.guess(hash(0, conversation)) {
+                    prefetch(&self.conversations[place]);
+                }
+            }
+            _ => {
+                let Some(place) = self.by_key.guess(hash(0, conversation)) else { return };
+                let Conversation { top, last_root, .. } = self.conversations[place];
+                for node in [top, last_root] {
+                    if node != NIL {
+                        prefetch(self.nodes.node(node));
+                    }
+                }
+            }
+        }
+    }
+
     /// The node of a message, and whether it is new: then it is a sequence of its own.
     fn ensure_node(&mut self, conversation: u32, message: u64) -> (u32, bool) {
-        let (node, is_new) = self.by_message.get_or_insert(
-            &mut self.nodes,
-            hash(conversation, message),
-            |nodes, node| is_message(nodes, node, conversation, message),
-            rehash,
-            |nodes| nodes.insert(message, conversation << PLACE_SHIFT | Kind::Missing as u32),
-        );
-        self.conversations[conversation].nodes += u32::from(is_new);
-        (node, is_new)
+        if let Some(node) = self.find_node(conversation, message) {
+            return (node, false);
+        }
+        let node = self.nodes.insert(message, conversation << PLACE_SHIFT | Kind::Missing as u32);
+        self.by_message.insert(hash(self.conversations[conversation].key, message), node);
+        self.conversations[conversation].nodes += 1;
+        (node, true)
     }
 
     fn find_node(&self, conversation: u32, message: u64) -> Option<u32> {
-        let hash = hash(conversation, message);
-        self.by_message.get(hash, |node| is_message(&self.nodes, node, conversation, message))
+        let hash = hash(self.conversations[conversation].key, message);
+        self.by_message.find(hash, |node| is_message(&self.nodes, node, conversation, message))
     }
 
     fn remove_node(&mut self, conversation: u32, node: u32) {
-        let Forest { by_message, nodes, conversations, .. } = self;
-        by_message.remove(rehash(nodes, node), node, |node| rehash(nodes, node));
-        nodes.remove(node);
-        conversations[conversation].nodes -= 1;
+        let message = self.nodes.node(node).message;
+        self.by_message.remove(hash(self.conversations[conversation].key, message), node);
+        self.nodes.remove(node);
+        self.conversations[conversation].nodes -= 1;
     }
 
     fn find_conversation(&self, key: u64) -> Option<u32> {
-        self.by_key.get(hash(0, key), |place| self.conversations[place].key == key)
+        self.by_key.find(hash(0, key), |place| self.conversations[place].key == key)
     }
 
     fn ensure_conversation(&mut self, key: u64) -> u32 {
-        let (place, _) = self.by_key.get_or_insert(
-            &mut self.conversations,
-            hash(0, key),
-            |conversations, place| conversations[place].key == key,
-            |conversations, place| hash(0, conversations[place].key),
-            |conversations| conversations.insert(Conversation { key, top: NIL, last_root: NIL, nodes: 0 }),
-        );
+        if let Some(place) = self.find_conversation(key) {
+            return place;
+        }
+        let place = self.conversations.insert(Conversation { key, top: NIL, last_root: NIL, nodes: 0 });
+        self.by_key.insert(hash(0, key), place);
         place
     }
 
     fn remove_conversation(&mut self, place: u32) {
-        let Forest { by_key, conversations, .. } = self;
-        by_key.remove(hash(0, conversations[place].key), place, |place| hash(0, conversations[place].key));
-        conversations.remove(place);
+        self.by_key.remove(hash(0, self.conversations[place].key), place);
+        self.conversations.remove(place);
     }
 }
 
 fn is_message(nodes: &Sequences, node: u32, conversation: u32, message: u64) -> bool {
     let node = nodes.node(node);
     node.message == message && node.tag >> PLACE_SHIFT == conversation
-}
-
-fn rehash(nodes: &Sequences, node: u32) -> u64 {
-    let node = nodes.node(node);
-    hash(node.tag >> PLACE_SHIFT, node.message)
 }
 
 #[cfg(test)]

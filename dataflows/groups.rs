@@ -11,7 +11,8 @@
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+
+use crate::index::{self, Index, prefetch};
 
 const HASHER: FixedState = FixedState::with_seed(0x67_72_6f_75);
 
@@ -32,7 +33,7 @@ struct Slot<K, G> {
 
 /// A map from keys to groups that knows what changed since the last `close`.
 pub struct Groups<K, G: Group<K>> {
-    index: HashTable<u32>,
+    index: Index,
     slots: Vec<Slot<K, G>>,
     free: Vec<u32>,
     touched: Vec<(u32, Option<G::Row>)>,
@@ -40,23 +41,42 @@ pub struct Groups<K, G: Group<K>> {
 
 impl<K, G: Group<K>> Default for Groups<K, G> {
     fn default() -> Self {
-        Groups { index: HashTable::new(), slots: vec![], free: vec![], touched: vec![] }
+        Groups { index: Index::new(), slots: vec![], free: vec![], touched: vec![] }
     }
+}
+
+#[inline]
+fn tag<K: Hash>(key: &K) -> u32 {
+    index::tag(HASHER.hash_one(key))
 }
 
 impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
     pub fn get(&self, key: &K) -> Option<&G> {
-        let slot = self.index.find(HASHER.hash_one(key), |&slot| self.slots[slot as usize].key == *key)?;
-        Some(&self.slots[*slot as usize].group)
+        let slot = self.index.find(tag(key), |slot| self.slots[slot as usize].key == *key)?;
+        Some(&self.slots[slot as usize].group)
+    }
+
+    /// First of two steps ahead of `touch`: asks for the key's place in the index.
+    #[inline]
+    pub fn fetch_index(&self, key: &K) {
+        self.index.fetch(tag(key));
+    }
+
+    /// Second step: asks for what the index knows.
+    #[inline]
+    pub fn fetch_group(&self, key: &K) {
+        if let Some(slot) = self.index.guess(tag(key)) {
+            prefetch(&self.slots[slot as usize].key);
+            prefetch(&self.slots[slot as usize].touched);
+        }
     }
 
     /// The group of `key`, made where there is none, about to be changed.
     pub fn touch(&mut self, key: K) -> &mut G {
-        let hash = HASHER.hash_one(key);
-        let slots = &self.slots;
-        let at = match self.index.find(hash, |&slot| slots[slot as usize].key == key) {
-            Some(&at) => at,
-            None => self.insert(hash, key),
+        let tag = tag(&key);
+        let at = match self.index.find(tag, |slot| self.slots[slot as usize].key == key) {
+            Some(at) => at,
+            None => self.insert(tag, key),
         };
         let slot = &mut self.slots[at as usize];
         if !slot.touched {
@@ -66,7 +86,7 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         &mut slot.group
     }
 
-    fn insert(&mut self, hash: u64, key: K) -> u32 {
+    fn insert(&mut self, tag: u32, key: K) -> u32 {
         let slot = Slot { key, group: G::default(), touched: false };
         let at = match self.free.pop() {
             Some(at) => {
@@ -78,8 +98,7 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
                 u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys a worker")
             }
         };
-        let slots = &self.slots;
-        self.index.insert_unique(hash, at, |&slot| HASHER.hash_one(slots[slot as usize].key));
+        self.index.insert(tag, at);
         at
     }
 
@@ -92,8 +111,7 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
             let key = slot.key;
             if slot.group.is_empty() {
                 slot.group = G::default();
-                let entry = self.index.find_entry(HASHER.hash_one(key), |&slot| slot == at);
-                entry.expect("a slot is in the index").remove();
+                self.index.remove(tag(&key), at);
                 self.free.push(at);
             }
             if old != new {

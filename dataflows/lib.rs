@@ -14,6 +14,7 @@ pub mod calendar;
 pub mod fold;
 pub mod forest;
 pub mod groups;
+pub mod index;
 pub mod inputs;
 pub mod outputs;
 pub mod sorted;

@@ -58,11 +58,6 @@ impl Changes {
         self.count += 1;
     }
 
-    /// Gives back memory that is reserved and not used.
-    pub fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-    }
-
     fn section(&mut self, write: impl FnOnce(&mut Vec<u8>), plus: usize) {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(&[0, 0]);
@@ -84,26 +79,44 @@ impl Changes {
         self.bytes.len()
     }
 
+    /// Adds all changes of another set of the same view.
+    pub fn append(&mut self, other: &Changes) {
+        self.bytes.extend_from_slice(&other.bytes);
+        self.count += other.count;
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Change<'_>> {
+        self.places().map(|(_, change)| change)
+    }
+
+    /// Changes with where each stands, for [`Changes::at`].
+    pub fn places(&self) -> impl Iterator<Item = (u64, Change<'_>)> {
         let mut rest = &self.bytes[..];
         std::iter::from_fn(move || {
-            if rest.is_empty() {
-                return None;
-            }
-            let key_len = usize::from(length(&mut rest));
-            let (key, after) = rest.split_at(key_len);
-            rest = after;
-            let row = match length(&mut rest) {
-                0 => None,
-                n => {
-                    let (row, after) = rest.split_at(usize::from(n) - 1);
-                    rest = after;
-                    Some(row)
-                }
-            };
-            Some(Change { key, row })
+            let at = self.bytes.len() - rest.len();
+            (!rest.is_empty()).then(|| (at as u64, read(&mut rest)))
         })
     }
+
+    /// The change that stands at a place that `places` gave.
+    pub fn at(&self, place: u64) -> Change<'_> {
+        read(&mut &self.bytes[place as usize..])
+    }
+}
+
+fn read<'a>(rest: &mut &'a [u8]) -> Change<'a> {
+    let key_len = usize::from(length(rest));
+    let (key, after) = rest.split_at(key_len);
+    *rest = after;
+    let row = match length(rest) {
+        0 => None,
+        n => {
+            let (row, after) = rest.split_at(usize::from(n) - 1);
+            *rest = after;
+            Some(row)
+        }
+    };
+    Change { key, row }
 }
 
 fn length(bytes: &mut &[u8]) -> u16 {

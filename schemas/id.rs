@@ -118,17 +118,50 @@ impl MessageId {
 
     /// A key as people write it. `None` where no message or conversation can have it.
     pub fn parse(key: &str) -> Option<Self> {
-        if let Some(name) = key.strip_prefix(REDDIT) {
-            return (name.len() > 3 && (name.starts_with("t1_") || name.starts_with("t3_"))).then(|| Self::fullname(name));
+        match shape(key)? {
+            Shape::Reddit(name) => Some(Self::fullname(name)),
+            Shape::Message(chat, number) => Some(Self::telegram(Name::new(TELEGRAM, chat), number)),
+            Shape::Topic(chat, number) => Some(Self::topic(Name::new(TELEGRAM, chat), number)),
         }
-        let rest = key.strip_prefix(TELEGRAM)?;
-        let at = rest.rfind([':', '.'])?;
-        let (chat, number) = (rest[..at].parse::<i64>().ok()?, rest[at + 1..].parse::<i64>().ok()?);
-        if format!("{chat}") != rest[..at] || format!("{number}") != rest[at + 1..] {
-            return None;
+    }
+
+    /// As [`parse`](Self::parse), but meets no new name: reads must not grow memory. `None` also where no message or
+    /// conversation of this process has it.
+    pub fn find(key: &str) -> Option<Self> {
+        let text = || Some(Self::pack(TEXT, u64::from(Name::find(key)?.index())));
+        let (tag, chat, number) = match shape(key)? {
+            Shape::Reddit(name) => {
+                let tag = if name.starts_with("t1_") { COMMENT } else { SUBMISSION };
+                return base36(&name.as_bytes()[3..]).map(|n| Self::pack(tag, n)).or_else(text);
+            }
+            Shape::Message(chat, number) => (MESSAGE, chat, number),
+            Shape::Topic(chat, number) => (TOPIC, chat, number),
+        };
+        let chat = Name::find(&key[..TELEGRAM.len() + chat.len()])?;
+        match u32::try_from(number) {
+            Ok(n) if chat.index() < CHATS => Some(Self::pack(tag, u64::from(chat.index()) << 32 | u64::from(n))),
+            _ => text(),
         }
-        let chat = Name::new(TELEGRAM, &rest[..at]);
-        Some(if rest.as_bytes()[at] == b':' { Self::telegram(chat, number) } else { Self::topic(chat, number) })
+    }
+
+    /// A text that a message's key can be.
+    pub fn is_message_key(key: &str) -> bool {
+        matches!(shape(key), Some(Shape::Reddit(_) | Shape::Message(..)))
+    }
+
+    /// A text that a conversation's key can be.
+    pub fn is_conversation_key(key: &str) -> bool {
+        match shape(key) {
+            Some(Shape::Reddit(name)) => name.starts_with("t3_"),
+            Some(Shape::Topic(..)) => true,
+            _ => false,
+        }
+    }
+
+    /// The name of an id of unusual text.
+    pub fn as_name(self) -> Option<Name> {
+        let (tag, payload) = self.split();
+        (tag == TEXT).then(|| name_at(payload))
     }
 
     fn split(self) -> (u64, u64) {
@@ -165,16 +198,38 @@ impl MessageId {
     }
 }
 
+/// What a key's text says, before any name is looked up.
+enum Shape<'a> {
+    /// `t1_ID` or `t3_ID`.
+    Reddit(&'a str),
+    Message(&'a str, i64),
+    Topic(&'a str, i64),
+}
+
+fn shape(key: &str) -> Option<Shape<'_>> {
+    if let Some(name) = key.strip_prefix(REDDIT) {
+        return (name.len() > 3 && (name.starts_with("t1_") || name.starts_with("t3_"))).then_some(Shape::Reddit(name));
+    }
+    let rest = key.strip_prefix(TELEGRAM)?;
+    let at = rest.rfind([':', '.'])?;
+    let (chat, number) = (&rest[..at], &rest[at + 1..]);
+    let canonical = |text: &str| text.parse::<i64>().ok().filter(|n| n.to_string() == text);
+    canonical(chat)?;
+    let number = canonical(number)?;
+    Some(if rest.as_bytes()[at] == b':' { Shape::Message(chat, number) } else { Shape::Topic(chat, number) })
+}
+
 fn name_at(index: u64) -> Name {
     u32::try_from(index).ok().and_then(Name::from_index).expect("ids hold names that exist")
 }
 
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl MessageId {
+    /// Appends the key's text.
+    pub fn write(self, out: &mut Vec<u8>) {
         let (tag, payload) = self.split();
         match tag {
             COMMENT | SUBMISSION => {
-                f.write_str(if tag == COMMENT { "reddit:t1_" } else { "reddit:t3_" })?;
+                out.extend_from_slice(if tag == COMMENT { b"reddit:t1_" } else { b"reddit:t3_" });
                 let (mut digits, mut at, mut n) = ([0u8; 13], 13, payload);
                 loop {
                     at -= 1;
@@ -184,12 +239,23 @@ impl fmt::Display for MessageId {
                         break;
                     }
                 }
-                f.write_str(std::str::from_utf8(&digits[at..]).expect("digits are ASCII"))
+                out.extend_from_slice(&digits[at..]);
             }
-            MESSAGE => write!(f, "{}:{}", name_at(payload >> 32).as_str(), payload as u32),
-            TOPIC => write!(f, "{}.{}", name_at(payload >> 32).as_str(), payload as u32),
-            _ => f.write_str(name_at(payload).as_str()),
+            MESSAGE | TOPIC => {
+                out.extend_from_slice(name_at(payload >> 32).as_str().as_bytes());
+                out.push(if tag == MESSAGE { b':' } else { b'.' });
+                out.extend_from_slice((payload as u32).to_string().as_bytes());
+            }
+            _ => out.extend_from_slice(name_at(payload).as_str().as_bytes()),
         }
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = vec![];
+        self.write(&mut text);
+        f.write_str(std::str::from_utf8(&text).expect("names and digits are text"))
     }
 }
 
@@ -229,6 +295,21 @@ mod tests {
             assert_eq!(MessageId::telegram(chat, n).to_string(), format!("telegram:-1001234567890:{n}"));
             assert_eq!(MessageId::topic(chat, n).to_string(), format!("telegram:-1001234567890.{n}"));
         }
+    }
+
+    #[test]
+    fn looking_an_id_up_finds_what_was_met_and_meets_nothing() {
+        for key in ["reddit:t1_c99", "reddit:t3_X_y", "telegram:-77:7", "telegram:-77.0", "telegram:-77:-3", "telegram:-77.9999999999"] {
+            let id = MessageId::parse(key);
+            assert_eq!(MessageId::find(key), id, "{key}");
+        }
+        for key in ["reddit:t3_never_Met", "telegram:-78:7", "telegram:-77:-4", "reddit:spez"] {
+            assert_eq!(MessageId::find(key), None, "{key}");
+            assert_eq!(Name::find(key), None, "{key}");
+        }
+        assert_eq!(Name::find("telegram:-78"), None);
+        assert!(MessageId::is_conversation_key("reddit:t3_a") && !MessageId::is_conversation_key("reddit:t1_a"));
+        assert!(MessageId::is_message_key("telegram:1:2") && !MessageId::is_message_key("telegram:1.2"));
     }
 
     #[test]

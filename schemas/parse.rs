@@ -22,6 +22,7 @@ use crate::{Place, Version};
 
 mod export;
 mod full;
+mod known;
 mod reddit;
 mod scan;
 mod telegram;
@@ -57,17 +58,20 @@ pub struct Context {
     pub now: i64,
 }
 
-/// Reads record after record: keeps the buffer that texts with escapes are written to, and the configured names of bots.
-#[derive(Debug, Default)]
+/// Reads record after record: keeps the buffer that texts with escapes are written to, names and keys met lately, and the
+/// configured names of bots. One for each thread.
+#[derive(Debug)]
 pub struct Parser {
     text: String,
+    known: known::Known,
+    order: scan::Order,
     bots: Vec<String>,
 }
 
 impl Parser {
     /// `bots`: names of Reddit accounts that are programs, in any case.
     pub fn new(bots: impl IntoIterator<Item = String>) -> Parser {
-        Parser { text: String::new(), bots: bots.into_iter().collect() }
+        Parser { text: String::new(), known: known::Known::new(), order: scan::Order::new(), bots: bots.into_iter().collect() }
     }
 
     /// Reads one record. The text borrows from the record, or from this parser where it had to be put together.
@@ -86,14 +90,19 @@ impl Parser {
     }
 
     fn read<'a>(&mut self, raw: &'a [u8], context: &Context) -> Read<'a> {
-        let Ok(line) = std::str::from_utf8(raw) else { return Err(Rejected::Dead("utf8")) };
-        if let Some(fields) = scan::fields(line) {
+        let line = utf8(raw)?;
+        if let Some(fields) = scan::fields(line, &mut self.order) {
             match reddit::read(None, fields, context, self) {
                 Err(Rejected::Unclear) => {}
                 read => return read,
             }
         }
         full::read(line, context, self)
+    }
+
+    /// For one record.
+    fn once() -> Parser {
+        Parser { text: String::new(), known: known::Known::default(), order: scan::Order::default(), bots: Vec::new() }
     }
 
     fn is_bot(&self, author: &str) -> bool {
@@ -116,31 +125,42 @@ impl Parser {
     }
 }
 
-/// Reads one record. [`Parser::parse`] does the same with less allocation.
+impl Default for Parser {
+    fn default() -> Self {
+        Parser::new([])
+    }
+}
+
+/// Reads one record. [`Parser::parse`] does the same, faster.
 pub fn parse<'a>(raw: &'a [u8], context: &Context) -> Parsed<'a> {
-    let mut parser = Parser::default();
+    let mut parser = Parser::once();
     let read = parser.read(raw, context);
     parser.finish(read)
 }
 
 /// Reads one record without the scan. What [`parse`] has to agree with; for tests and fuzzing.
 pub fn parse_full<'a>(raw: &'a [u8], context: &Context) -> Parsed<'a> {
-    let mut parser = Parser::default();
-    let read = match std::str::from_utf8(raw) {
-        Ok(line) => full::read(line, context, &mut parser),
-        Err(_) => Err(Rejected::Dead("utf8")),
-    };
+    let mut parser = Parser::once();
+    let read = utf8(raw).and_then(|line| full::read(line, context, &mut parser));
     parser.finish(read)
 }
 
 /// Reads one record with the scan alone; `None` where it gives up. For tests and fuzzing.
 pub fn parse_scan<'a>(raw: &'a [u8], context: &Context) -> Option<Parsed<'a>> {
-    let mut parser = Parser::default();
-    let fields = scan::fields(std::str::from_utf8(raw).ok()?)?;
+    let mut parser = Parser::once();
+    let fields = scan::fields(utf8(raw).ok()?, &mut parser.order)?;
     match reddit::read(None, fields, context, &mut parser) {
         Err(Rejected::Unclear) => None,
         read => Some(parser.finish(read)),
     }
+}
+
+fn utf8(raw: &[u8]) -> Result<&str, Rejected> {
+    if raw.is_ascii() {
+        // SAFETY: ASCII is UTF-8. (Most records are ASCII, and asking costs a third of a full check.)
+        return Ok(unsafe { std::str::from_utf8_unchecked(raw) });
+    }
+    std::str::from_utf8(raw).map_err(|_| Rejected::Dead("utf8"))
 }
 
 /// Hash of a text's bytes, equal in every process of one version of eddy.

@@ -140,6 +140,11 @@ impl Engine {
         Ok(())
     }
 
+    /// The number that the open tick will have when it closes.
+    pub fn open_tick(&self) -> u64 {
+        self.tick
+    }
+
     /// Ends the open tick; gives its number. Its rows are out when `progress` passes it.
     pub fn close_tick(&mut self) -> Result<u64, Error> {
         let closed = self.tick;

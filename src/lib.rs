@@ -1,13 +1,21 @@
 //! How eddy runs: sources, log, engine, store, sinks, serving.
 
 pub mod bench;
+pub mod bot;
 pub mod cli;
 pub mod clock;
+pub mod demo;
 pub mod engine;
+pub mod journal;
 pub mod log;
+pub mod messenger;
+pub mod progress;
 pub mod replay;
+pub mod run;
+pub mod serve;
 pub mod sink;
 pub mod source;
 pub mod spool;
 pub mod store;
+pub mod telemetry;
 pub mod texts;

@@ -12,11 +12,12 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use eddy_dataflows::views::Definition;
+use parking_lot::Mutex;
 
 pub use progress::Progress;
 pub use summary::{Summary, peak_rss_bytes};
@@ -28,6 +29,7 @@ use crate::engine::{self, Batch, Engine, Output, parse};
 use crate::sink::tables::{self, Format, Table};
 use crate::source::dumps::{Limits, Reader};
 use crate::spool::Spool;
+use crate::texts::Texts;
 
 /// Outputs that wait for the sink; workers wait at it.
 const OUTPUTS_WAITING_MAX: usize = 1 << 10;
@@ -106,14 +108,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Progress) -> Result<Summary,
     })?;
     shown.done(&counts.snapshot());
 
-    let mut views = Vec::new();
-    for table in &collected.tables {
-        let rows = match &job.output {
-            Some(folder) => table.write(folder, job.format, &*texts).map_err(|e| Error::failed("a table could not be written", e))?,
-            None => table.count(),
-        };
-        views.push((table.view().name, rows));
-    }
+    let views = write(&job, &collected.tables, &*texts)?;
     if let (Some(letters), Some(folder)) = (collected.letters, &job.output) {
         letters.publish(folder)?;
     }
@@ -156,6 +151,29 @@ fn feed(
     Ok(incomplete)
 }
 
+/// Writes the tables, some at a time; gives the rows of each.
+fn write(job: &Job, tables: &[Table], texts: &dyn Texts) -> Result<Vec<(&'static str, u64)>, Error> {
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(vec![0; tables.len()]);
+    let work = || {
+        while let Some(table) = tables.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let written = match &job.output {
+                Some(folder) => table.write(folder, job.format, texts).map_err(|e| Error::failed("a table could not be written", e))?,
+                None => table.count(),
+            };
+            let at = tables.iter().position(|other| std::ptr::eq(other, table)).expect("one of them");
+            rows.lock()[at] = written;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let writers: Vec<_> = (0..cores.min(tables.len())).map(|_| scope.spawn(work)).collect();
+        writers.into_iter().try_for_each(|writer| writer.join().expect("writers do not panic"))
+    })?;
+    Ok(tables.iter().map(|table| table.view().name).zip(rows.into_inner()).collect())
+}
+
 struct Collected {
     tables: Vec<Table>,
     letters: Option<Letters>,
@@ -169,7 +187,7 @@ fn collect(job: &Job, outputs: &Receiver<Output>) -> Result<Collected, Error> {
         match output {
             Output::Changes { changes, .. } => {
                 let table = tables.iter_mut().find(|table| std::ptr::eq(table.view(), changes.view));
-                table.expect("views that were asked for").append(changes);
+                table.expect("views that were asked for").append(&changes);
             }
             Output::Dead(letter) => {
                 if let Some(letters) = &mut letters {

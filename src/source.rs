@@ -1,3 +1,4 @@
 //! Sources: the world to the log.
 
 pub mod dumps;
+pub mod synthetic;

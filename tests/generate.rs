@@ -90,23 +90,11 @@ impl Shape {
     }
     /// Telegram only.
     pub fn telegram() -> Self {
-        Shape {
-            records: 200,
-            telegram: 100,
-            messages: 60,
-            documents: 6,
-            ..Shape::medium()
-        }
+        Shape { records: 200, telegram: 100, messages: 60, documents: 6, ..Shape::medium() }
     }
     /// Reddit's dumps and listings only: no seq.
     pub fn dump() -> Self {
-        Shape {
-            records: 300,
-            seq: false,
-            telegram: 0,
-            messages: 90,
-            ..Shape::medium()
-        }
+        Shape { records: 300, seq: false, telegram: 0, messages: 90, ..Shape::medium() }
     }
     /// Long chains whose parents arrive late, change, and form cycles.
     pub fn chains() -> Self {
@@ -125,21 +113,11 @@ impl Shape {
     }
     /// Most versions have rivals: each field of the order has to decide.
     pub fn ties() -> Self {
-        Shape {
-            records: 120,
-            messages: 12,
-            telegram: 15,
-            ties: 70,
-            noise: 3,
-            ..Shape::tiny()
-        }
+        Shape { records: 120, messages: 12, telegram: 15, ties: 70, noise: 3, ..Shape::tiny() }
     }
     /// All of them, by name; Reddit's both with and without seq.
     pub fn all() -> Vec<(&'static str, Shape)> {
-        let plain = |shape: Shape| Shape {
-            seq: false,
-            ..shape
-        };
+        let plain = |shape: Shape| Shape { seq: false, ..shape };
         vec![
             ("tiny", Shape::tiny()),
             ("tiny_plain", plain(Shape::tiny())),
@@ -242,10 +220,7 @@ fn the_same_seed_gives_the_same_history() {
     for (name, shape) in Shape::all() {
         assert_eq!(history(7, &shape), history(7, &shape), "{name}");
         assert_ne!(history(7, &shape), history(8, &shape), "{name}");
-        assert!(
-            history(7, &shape).iter().all(|line| !line.contains('\n')),
-            "{name}"
-        );
+        assert!(history(7, &shape).iter().all(|line| !line.contains('\n')), "{name}");
     }
 }
 
@@ -283,10 +258,7 @@ fn object(r: &mut Random, mut fields: Fields) -> String {
         r.shuffle(&mut fields);
     }
     let (colon, comma) = r.pick(&[(":", ","), (": ", ", "), (":", ", ")]);
-    let fields: Vec<String> = fields
-        .into_iter()
-        .map(|(name, value)| format!("\"{name}\"{colon}{value}"))
-        .collect();
+    let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("\"{name}\"{colon}{value}")).collect();
     format!("{{{}}}", fields.join(comma))
 }
 
@@ -309,20 +281,7 @@ const TEXTS: &[&str] = &[
     "[deleted] is not all of it",
     "{\"op\":\"d\"}",
 ];
-const USERS: &[&str] = &[
-    "ann",
-    "Ann",
-    "böb",
-    "we\\ird",
-    "tab\tby",
-    "new\nline",
-    "日本",
-    "a😀",
-    "ann2",
-    "ANN",
-    "z-z",
-    "_under",
-];
+const USERS: &[&str] = &["ann", "Ann", "böb", "we\\ird", "tab\tby", "new\nline", "日本", "a😀", "ann2", "ANN", "z-z", "_under"];
 const COMMUNITIES: &[&str] = &["b", "B", "ünï", "b2", "a_b", "tab\tc"];
 
 // ---------------------------------------------------------------- the pool
@@ -384,28 +343,13 @@ struct Chat {
 }
 
 const CHATS: &[Chat] = &[
-    Chat {
-        id: -1001234567890,
-        kind: "supergroup",
-    },
-    Chat {
-        id: -4017,
-        kind: "group",
-    },
-    Chat {
-        id: -1009876543210,
-        kind: "channel",
-    },
-    Chat {
-        id: -1001234567891,
-        kind: "supergroup",
-    },
+    Chat { id: -1001234567890, kind: "supergroup" },
+    Chat { id: -4017, kind: "group" },
+    Chat { id: -1009876543210, kind: "channel" },
+    Chat { id: -1001234567891, kind: "supergroup" },
 ];
 /// No title, so only where `open` says so.
-const PRIVATE_CHAT: Chat = Chat {
-    id: 7_000_000_001,
-    kind: "private",
-};
+const PRIVATE_CHAT: Chat = Chat { id: 7_000_000_001, kind: "private" };
 
 struct Generator<'a> {
     r: Random,
@@ -455,26 +399,12 @@ impl<'a> Generator<'a> {
         };
         for i in 0..shape.conversations {
             let (author, created) = (g.author(), g.time());
-            g.pool.push(Born {
-                submission: true,
-                id: submission_id(i),
-                conversation: i,
-                author,
-                created,
-                parent: None,
-            });
+            g.pool.push(Born { submission: true, id: submission_id(i), conversation: i, author, created, parent: None });
         }
         for i in shape.conversations..shape.messages.max(shape.conversations + 3) {
             let (author, created) = (g.author(), g.time());
             let conversation = g.r.below(shape.conversations);
-            let mut born = Born {
-                submission: false,
-                id: comment_id(i),
-                conversation,
-                author,
-                created,
-                parent: None,
-            };
+            let mut born = Born { submission: false, id: comment_id(i), conversation, author, created, parent: None };
             born.parent = if shape.chains && g.r.chance(88) {
                 let before = &g.pool[*g.members[conversation].last().unwrap()];
                 Some(fullname(before.submission, &before.id))
@@ -497,11 +427,7 @@ impl<'a> Generator<'a> {
         let day = DAYS[self.r.below(days)];
         // Half hours from both ends of the day: sessions go on over midnight.
         let slot = self.r.below(self.shape.slots) as i64;
-        let slot = if slot % 2 == 0 {
-            slot / 2
-        } else {
-            47 - slot / 2
-        };
+        let slot = if slot % 2 == 0 { slot / 2 } else { 47 - slot / 2 };
         let time = START + day * DAY + slot * 1_800;
         time + self.r.pick(&[0, 0, 0, 0, 1, -1, 2, 900])
     }
@@ -539,11 +465,7 @@ impl<'a> Generator<'a> {
 
     fn text(&mut self) -> String {
         let text = self.r.pick(TEXTS);
-        if self.r.chance(30) {
-            format!("{text}{}", self.r.pick(TEXTS))
-        } else {
-            text.into()
-        }
+        if self.r.chance(30) { format!("{text}{}", self.r.pick(TEXTS)) } else { text.into() }
     }
 
     fn community(&self, conversation: usize) -> String {
@@ -699,11 +621,7 @@ impl<'a> Generator<'a> {
         let mut f: Fields = vec![];
         // Without a prefix a deletion is of a comment.
         let prefix = if v.submission { "t3_" } else { "t1_" };
-        let id = if (deletion && v.submission) || r.chance(40) {
-            format!("{prefix}{}", v.id)
-        } else {
-            v.id.clone()
-        };
+        let id = if (deletion && v.submission) || r.chance(40) { format!("{prefix}{}", v.id) } else { v.id.clone() };
         f.push(("id", quote(r, &id)));
         if seq {
             f.push(("seq", v.version.to_string()));
@@ -717,10 +635,7 @@ impl<'a> Generator<'a> {
                 f.push(("link_id", quote(r, &link)));
             }
             if self.shape.open && r.chance(30) {
-                f.push((
-                    "author",
-                    quote(r, v.author.as_deref().unwrap_or("[deleted]")),
-                ));
+                f.push(("author", quote(r, v.author.as_deref().unwrap_or("[deleted]"))));
                 f.push(("subreddit", quote(r, v.subreddit.as_deref().unwrap_or("b"))));
             }
             return f;
@@ -732,10 +647,7 @@ impl<'a> Generator<'a> {
                 1 => f.push(("retrieved_utc", at)),
                 2 => {
                     f.push(("retrieved_on", (v.version - 129_600).to_string()));
-                    f.push((
-                        "_meta",
-                        format!("{{\"retrieved_2nd_on\":{at},\"is_edited\":false}}"),
-                    ));
+                    f.push(("_meta", format!("{{\"retrieved_2nd_on\":{at},\"is_edited\":false}}")));
                 }
                 _ => {} // edited and created_utc are all that there is
             }
@@ -779,8 +691,7 @@ impl<'a> Generator<'a> {
             }
             if r.chance(10) {
                 // The post that this one points to is no record of its own.
-                let other =
-                    "[{\"id\":\"never\",\"title\":\"x\",\"created_utc\":1,\"subreddit\":\"b\"}]";
+                let other = "[{\"id\":\"never\",\"title\":\"x\",\"created_utc\":1,\"subreddit\":\"b\"}]";
                 f.push(("crosspost_parent_list", other.into()));
             }
         } else {
@@ -798,8 +709,7 @@ impl<'a> Generator<'a> {
         }
         if r.chance(10) {
             // Names of fields inside others mean nothing.
-            let inside =
-                "{\"body\":\"x\",\"op\":\"d\",\"update_id\":1,\"author\":[\"y\",{\"id\":2}]}";
+            let inside = "{\"body\":\"x\",\"op\":\"d\",\"update_id\":1,\"author\":[\"y\",{\"id\":2}]}";
             f.push(("media", inside.into()));
         }
         f
@@ -830,10 +740,7 @@ impl<'a> Generator<'a> {
         let first = ["Ann", "Bo\tb", "Zoë 😀", "李"][(i + era as usize) % 4];
         f.push(("first_name", quote(r, first)));
         if (i as i64 + era) % 3 != 0 {
-            f.push((
-                "last_name",
-                quote(r, ["Lee", "O'Hara", "ß"][era as usize % 3]),
-            ));
+            f.push(("last_name", quote(r, ["Lee", "O'Hara", "ß"][era as usize % 3])));
         }
         if (i as i64 + era / 2) % 2 == 0 {
             f.push(("username", quote(r, &format!("user{i}_{}", era % 4))));
@@ -852,11 +759,7 @@ impl<'a> Generator<'a> {
         let user = born.below(users);
         let days = self.shape.days.clamp(1, DAYS.len());
         let slot = born.below(self.shape.slots) as i64;
-        let slot = if slot % 2 == 0 {
-            slot / 2
-        } else {
-            47 - slot / 2
-        };
+        let slot = if slot % 2 == 0 { slot / 2 } else { 47 - slot / 2 };
         let mut date = START + DAYS[born.below(days)] * DAY + slot * 1_800;
         if !self.shape.open {
             // Each chat has seconds of its own: no two messages of different chats at the same time,
@@ -867,11 +770,7 @@ impl<'a> Generator<'a> {
         let era = (self.update - 500_000) / 11;
         let channel = self.chat(chat).kind == "channel";
         let topics = chat == 0;
-        let mut topic = if topics {
-            born.pick(&[0, 0, 3, 3, 900])
-        } else {
-            0
-        };
+        let mut topic = if topics { born.pick(&[0, 0, 3, 3, 900]) } else { 0 };
         if topics && self.r.chance(4) {
             topic = 3; // a version that names another conversation
         }
@@ -896,17 +795,11 @@ impl<'a> Generator<'a> {
         if (channel && born.chance(50)) || (!channel && born.chance(8)) {
             let id = self.chat(chat).id;
             let title = format!("As chat {}", era % 3);
-            let mut f: Fields = vec![
-                ("id", id.to_string()),
-                ("title", quote(&mut self.r, &title)),
-            ];
+            let mut f: Fields = vec![("id", id.to_string()), ("title", quote(&mut self.r, &title))];
             f.push(("type", "\"channel\"".into()));
             // OPEN: the name of a sender_chat without a username.
             if !self.shape.open || self.r.chance(50) {
-                f.push((
-                    "username",
-                    quote(&mut self.r, &format!("chat{chat}_{}", era % 2)),
-                ));
+                f.push(("username", quote(&mut self.r, &format!("chat{chat}_{}", era % 2))));
             }
             v.sender_chat = Some(object(&mut self.r, f));
         }
@@ -921,9 +814,8 @@ impl<'a> Generator<'a> {
             v.reply = Some(self.reply(to, chat));
         } else if topic != 0 {
             // Telegram's own reply to what made the topic.
-            v.reply = Some(format!(
-                "{{\"message_id\":{topic},\"date\":{date},\"forum_topic_created\":{{\"name\":\"t\",\"icon_color\":1}}}}"
-            ));
+            v.reply =
+                Some(format!("{{\"message_id\":{topic},\"date\":{date},\"forum_topic_created\":{{\"name\":\"t\",\"icon_color\":1}}}}"));
         }
         (v.content, v.caption) = self.content();
         if self.r.chance(45) {
@@ -950,10 +842,7 @@ impl<'a> Generator<'a> {
         let text = quote(&mut self.r, &text);
         match self.r.below(8) {
             0 => (("photo", "[{\"file_id\":\"f\"}]".into()), Some(text)),
-            1 => (
-                ("sticker", "{\"file_id\":\"f\",\"emoji\":\"😀\"}".into()),
-                None,
-            ),
+            1 => (("sticker", "{\"file_id\":\"f\",\"emoji\":\"😀\"}".into()), None),
             2 => {
                 let poll = format!("{{\"id\":\"1\",\"question\":{text},\"options\":[]}}");
                 (("poll", poll), None)
@@ -980,20 +869,13 @@ impl<'a> Generator<'a> {
 
     fn message(&mut self, v: &Telegram) -> String {
         let chat = self.chat(v.chat);
-        let mut c: Fields = vec![
-            ("id", chat.id.to_string()),
-            ("type", format!("\"{}\"", chat.kind)),
-        ];
+        let mut c: Fields = vec![("id", chat.id.to_string()), ("type", format!("\"{}\"", chat.kind))];
         if let Some(title) = &v.title {
             c.push(("title", quote(&mut self.r, title)));
         }
         let c = object(&mut self.r, c);
-        let mut f: Fields = vec![
-            ("message_id", v.message.to_string()),
-            ("date", v.date.to_string()),
-            ("chat", c),
-            (v.content.0, v.content.1.clone()),
-        ];
+        let mut f: Fields =
+            vec![("message_id", v.message.to_string()), ("date", v.date.to_string()), ("chat", c), (v.content.0, v.content.1.clone())];
         if let Some(caption) = &v.caption {
             f.push(("caption", caption.clone()));
         }
@@ -1012,10 +894,7 @@ impl<'a> Generator<'a> {
         }
         match &v.reply {
             Some(reply) => f.push(("reply_to_message", reply.clone())),
-            None if self.r.chance(10) => f.push((
-                "external_reply",
-                "{\"message_id\":100,\"chat\":{\"id\":-4017}}".into(),
-            )),
+            None if self.r.chance(10) => f.push(("external_reply", "{\"message_id\":100,\"chat\":{\"id\":-4017}}".into())),
             None => {}
         }
         if let Some(edit_date) = v.edit_date {
@@ -1033,10 +912,7 @@ impl<'a> Generator<'a> {
             (true, Some(_)) => "edited_channel_post",
         };
         let message = self.message(v);
-        object(
-            &mut self.r,
-            vec![("update_id", v.update.to_string()), (kind, message)],
-        )
+        object(&mut self.r, vec![("update_id", v.update.to_string()), (kind, message)])
     }
 
     // ------------------------------------------------------------ documents on one line
@@ -1098,10 +974,7 @@ impl<'a> Generator<'a> {
         let comments = listing_of(&comments);
         match self.r.below(3) {
             0 => array(&[listing_of(&[submission]), comments]),
-            1 => array(&[
-                listing_of(&[submission, thing("t5", "{\"display_name\":\"b\"}")]),
-                comments,
-            ]),
+            1 => array(&[listing_of(&[submission, thing("t5", "{\"display_name\":\"b\"}")]), comments]),
             _ => comments,
         }
     }
@@ -1149,10 +1022,7 @@ impl<'a> Generator<'a> {
             }
             messages.push(object(r, f));
         }
-        format!(
-            "{{\"name\":\"Exported chat\",\"type\":\"public_supergroup\",\"id\":1234567890,\"messages\":{}}}",
-            array(&messages)
-        )
+        format!("{{\"name\":\"Exported chat\",\"type\":\"public_supergroup\",\"id\":1234567890,\"messages\":{}}}", array(&messages))
     }
 
     // ------------------------------------------------------------ what carries no message that counts
@@ -1165,9 +1035,7 @@ impl<'a> Generator<'a> {
                 // Cut off, at a place where no record can end.
                 let v = self.reddit();
                 let line = self.reddit_line(&v);
-                let cut = (line.len() / 2..line.len() - 1)
-                    .find(|&i| line.is_char_boundary(i))
-                    .unwrap();
+                let cut = (line.len() / 2..line.len() - 1).find(|&i| line.is_char_boundary(i)).unwrap();
                 return line[..cut].into();
             }
             2 => {
@@ -1216,10 +1084,7 @@ impl<'a> Generator<'a> {
             }
             _ => listing_of(&[
                 thing("more", "{\"count\":3,\"id\":\"x\",\"children\":[\"a\"]}"),
-                thing(
-                    "t4",
-                    "{\"id\":\"m\",\"body\":\"private\",\"author\":\"ann\",\"created_utc\":1}",
-                ),
+                thing("t4", "{\"id\":\"m\",\"body\":\"private\",\"author\":\"ann\",\"created_utc\":1}"),
                 thing("t5", "{\"id\":\"s\",\"title\":\"a community\"}"),
             ]),
         }
@@ -1234,10 +1099,7 @@ impl<'a> Generator<'a> {
             ("migrate_to_chat_id", "-1001234567890"),
             ("forum_topic_created", "{\"name\":\"t\",\"icon_color\":1}"),
             ("new_chat_title", "\"new\""),
-            (
-                "pinned_message",
-                "{\"message_id\":100,\"date\":1650000000,\"chat\":{\"id\":-4017},\"text\":\"inside\"}",
-            ),
+            ("pinned_message", "{\"message_id\":100,\"date\":1650000000,\"chat\":{\"id\":-4017},\"text\":\"inside\"}"),
         ];
         match self.r.below(5) {
             0 | 1 => {
@@ -1272,10 +1134,7 @@ impl<'a> Generator<'a> {
                     "business_message" | "edited_business_message" | "guest_message" => message,
                     _ => format!("{{\"id\":\"1\",\"data\":\"x\",\"message\":{message}}}"),
                 };
-                object(
-                    &mut self.r,
-                    vec![("update_id", v.update.to_string()), (kind, value)],
-                )
+                object(&mut self.r, vec![("update_id", v.update.to_string()), (kind, value)])
             }
         }
     }
@@ -1301,11 +1160,5 @@ fn thing(kind: &str, data: &str) -> String {
 }
 
 fn listing_of(things: &[String]) -> String {
-    thing(
-        "Listing",
-        &format!(
-            "{{\"after\":null,\"before\":null,\"children\":{}}}",
-            array(things)
-        ),
-    )
+    thing("Listing", &format!("{{\"after\":null,\"before\":null,\"children\":{}}}", array(things)))
 }

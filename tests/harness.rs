@@ -29,8 +29,7 @@ pub struct Harness {
 impl Harness {
     /// `now`: seconds.
     pub fn new(workers: usize, now: i64) -> Self {
-        let spools: Vec<_> =
-            (0..workers).map(|_| Arc::new(Spool::new(&std::env::temp_dir()).expect("a temporary file"))).collect();
+        let spools: Vec<_> = (0..workers).map(|_| Arc::new(Spool::new(&std::env::temp_dir()).expect("a temporary file"))).collect();
         let texts = Arc::new(ReplayTexts::new(vec!["test".into()], spools.clone()));
         let inputs = parse::Inputs { names: vec!["test".into()], spools, spares: None, clock: Arc::new(Manual::new(now * 1_000)) };
         // Unbounded: one thread drives and reads.

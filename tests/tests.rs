@@ -5,3 +5,4 @@ mod harness;
 mod oracle;
 mod random;
 mod replays;
+mod truth;

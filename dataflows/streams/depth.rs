@@ -51,6 +51,10 @@ impl Fold for Depth {
     type Aside = Nothing;
     type Out = DepthChange;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        self.forest.fetch(update.version.conversation.bits(), update.version.id.bits(), step);
+    }
+
     fn main(&mut self, update: &Update) {
         let version = &update.version;
         if update.diff < 0 {

@@ -61,6 +61,15 @@ impl<A: Part, B: Part> Fold for Distinct<A, B> {
     type Aside = Nothing;
     type Out = Transition<A, B>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(pair) = (self.pair)(&update.version) else { return };
+        match step {
+            0 => self.pairs.fetch_index(&pair),
+            1 => self.pairs.fetch_group(&pair),
+            _ => {}
+        }
+    }
+
     fn main(&mut self, update: &Update) {
         if let (true, Some(pair)) = (update.version.is_live(), (self.pair)(&update.version)) {
             let count = &mut self.pairs.touch(pair).0;

@@ -141,6 +141,14 @@ impl Fold for State {
     type Aside = (ConversationId, Told);
     type Out = RowChange<Conversations>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        match step {
+            0 => self.0.fetch_index(&update.version.conversation),
+            1 => self.0.fetch_group(&update.version.conversation),
+            _ => {}
+        }
+    }
+
     fn main(&mut self, update: &Update) {
         let version = &update.version;
         let conversation = self.0.touch(version.conversation);

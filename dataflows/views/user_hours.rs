@@ -28,6 +28,12 @@ impl Group<Key> for Count {
     }
 }
 
+fn key(update: &Update) -> Option<Key> {
+    let version = &update.version;
+    let (user, created_at) = version.user.zip(version.created_at).filter(|_| version.is_live())?;
+    Some((user, i32::try_from(calendar::hour(created_at)).expect("times are within a century")))
+}
+
 #[derive(Default)]
 struct State(Groups<Key, Count>);
 
@@ -36,11 +42,18 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = RowChange<UserHours>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(key) = key(update) else { return };
+        match step {
+            0 => self.0.fetch_index(&key),
+            1 => self.0.fetch_group(&key),
+            _ => {}
+        }
+    }
+
     fn main(&mut self, update: &Update) {
-        let version = &update.version;
-        if let (true, Some(user), Some(created_at)) = (version.is_live(), version.user, version.created_at) {
-            let hour = i32::try_from(calendar::hour(created_at)).expect("times are within a century");
-            let count = &mut self.0.touch((user, hour)).0;
+        if let Some(key) = key(update) {
+            let count = &mut self.0.touch(key).0;
             *count = count.checked_add_signed(i32::from(update.diff)).expect("retractions follow assertions");
         }
     }

@@ -67,6 +67,15 @@ impl Fold for State {
     type Aside = Distinct;
     type Out = RowChange<Users>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(user) = update.version.user else { return };
+        match step {
+            0 => self.0.fetch_index(&user),
+            1 => self.0.fetch_group(&user),
+            _ => {}
+        }
+    }
+
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(user), Some(created_at)) = (version.user, version.created_at) else { return };

@@ -2,8 +2,7 @@
 
 use super::value::Value;
 use super::{Context, Parser, Read, Rejected, Text, text_hash};
-use crate::name::REDDIT;
-use crate::{MessageId, Name, Version};
+use crate::{MessageId, Version};
 
 /// The fields that are read, of comments, submissions and deletions alike.
 #[derive(Debug, Default)]
@@ -109,13 +108,15 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Conte
         (Thing::Comment, Some(link)) => (MessageId::comment(id), MessageId::submission(link)),
         (Thing::Comment, None) => return Err(Rejected::Ignored("no_conversation")),
     };
+    let community = subreddit.map(|name| parser.known.name(name));
+    let user = author.map(|name| parser.known.name(name));
     let words = text.as_ref().map(|text| text.get(&parser.text));
     let version = Version {
         id,
         conversation,
         parent: parent.map(MessageId::fullname),
-        community: subreddit.map(|name| Name::new(REDDIT, name)),
-        user: author.map(|name| Name::new(REDDIT, name)),
+        community,
+        user,
         user_name: None,
         community_name: None,
         created_at,

@@ -4,6 +4,9 @@
 //! gives up wherever it would have to think: escaped or repeated keys, escapes in short fields, odd numbers, nesting deeper
 //! than 62, and whatever is not JSON. What it skips it checks against the whole grammar (RFC 8259), as serde_json does.
 //!
+//! Records of a dump mostly have the same keys in the same order, so [`Order`] remembers, for each place in that order, how the
+//! key was written last and what it meant. Where the bytes are the same again, a key costs one comparison of 32 bytes.
+//!
 //! # Invariants
 //! 1. [`fields`] accepts only what the full parse accepts, and finds the same values (see `super`).
 //! 2. The line is UTF-8; places where it is cut are ASCII, so every cut is a string.
@@ -12,13 +15,88 @@ use super::reddit::{Fields, escape};
 use super::value::Value;
 
 /// The fields of a bare Reddit object; `None` where the full parse has to look.
-pub(super) fn fields(line: &str) -> Option<Fields<'_>> {
+pub(super) fn fields<'a>(line: &'a str, order: &mut Order) -> Option<Fields<'a>> {
     let mut scan = Scan { line, bytes: line.as_bytes(), at: 0 };
     let mut fields = Fields::default();
     scan.space();
-    scan.entries(|scan, key| scan.field(key, &mut fields))?;
+    scan.eat(b'{')?;
+    scan.space();
+    if scan.byte()? == b'}' {
+        scan.at += 1;
+    } else {
+        let mut nth = 0;
+        loop {
+            let meaning = scan.key(order, nth)?;
+            scan.field(meaning, &mut fields)?;
+            if !scan.next()? {
+                break;
+            }
+            nth += 1;
+        }
+    }
     scan.space();
     (scan.at == line.len()).then_some(fields)
+}
+
+/// Keys longer than this, with quotes and colon, are read anew each time.
+const KEY_BYTES: usize = 32;
+/// Keys after this many are read anew each time.
+const KEYS_MAX: usize = 128;
+
+/// The keys of the last records, by their place in the record.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    keys: Vec<Known>,
+    remembers: bool,
+}
+
+/// A key as it was written, from its first quote to before the value.
+#[derive(Clone, Debug)]
+struct Known {
+    words: [u64; KEY_BYTES / 8],
+    /// Ones where the key has bytes.
+    masks: [u64; KEY_BYTES / 8],
+    length: usize,
+    meaning: Meaning,
+}
+
+impl Order {
+    pub fn new() -> Order {
+        Order { keys: Vec::new(), remembers: true }
+    }
+
+    #[inline(always)]
+    fn find(&self, nth: usize, line: &[u8], at: usize) -> Option<(usize, Meaning)> {
+        let known = self.keys.get(nth)?;
+        let bytes = line.get(at..at + KEY_BYTES)?;
+        let mut differs = 0;
+        for (at, word) in bytes.chunks_exact(8).enumerate() {
+            differs |= (u64::from_le_bytes(word.try_into().ok()?) ^ known.words[at]) & known.masks[at];
+        }
+        (differs == 0).then_some((known.length, known.meaning))
+    }
+
+    #[cold]
+    fn learn(&mut self, nth: usize, written: &[u8], meaning: Meaning) {
+        if !self.remembers || written.len() > KEY_BYTES || nth > self.keys.len() || nth >= KEYS_MAX {
+            return;
+        }
+        let (mut bytes, mut ones) = ([0; KEY_BYTES], [0; KEY_BYTES]);
+        bytes[..written.len()].copy_from_slice(written);
+        ones[..written.len()].fill(0xff);
+        let words = |bytes: [u8; KEY_BYTES]| {
+            let mut words = [0; KEY_BYTES / 8];
+            for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+                *word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
+            }
+            words
+        };
+        let known = Known { words: words(bytes), masks: words(ones), length: written.len(), meaning };
+        match self.keys.get_mut(nth) {
+            Some(key) => *key = known,
+            None => self.keys.push(known),
+        }
+    }
 }
 
 /// A place in a line.
@@ -54,67 +132,79 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// An object; `entry` reads each value, told its key (which has no escapes).
+    /// A key that is the `nth` of the record; moves to before its value.
     #[inline(always)]
-    fn entries(&mut self, mut entry: impl FnMut(&mut Self, Quoted) -> Option<()>) -> Option<()> {
-        self.eat(b'{')?;
-        self.space();
-        if self.byte()? == b'}' {
-            self.at += 1;
-            return Some(());
+    fn key(&mut self, order: &mut Order, nth: usize) -> Option<Meaning> {
+        if let Some((length, meaning)) = order.find(nth, self.bytes, self.at) {
+            self.at += length;
+            return Some(meaning);
         }
-        loop {
-            self.eat(b'"')?;
-            let key = self.quoted()?;
-            if key.escaped {
-                return None;
+        self.new_key(order, nth)
+    }
+
+    #[inline(never)]
+    fn new_key(&mut self, order: &mut Order, nth: usize) -> Option<Meaning> {
+        let start = self.at;
+        let Quoted { start: first, end, .. } = self.plain_key()?;
+        let meaning = meaning(&self.bytes[first..end]);
+        order.learn(nth, &self.bytes[start..self.at], meaning);
+        Some(meaning)
+    }
+
+    /// A key without escapes, its colon and what space follows.
+    #[inline(always)]
+    fn plain_key(&mut self) -> Option<Quoted> {
+        self.eat(b'"')?;
+        let key = self.quoted()?;
+        if key.escaped {
+            return None;
+        }
+        self.space();
+        self.eat(b':')?;
+        self.space();
+        Some(key)
+    }
+
+    /// Whether another entry follows; moves to before its key, or past the object's end.
+    #[inline(always)]
+    fn next(&mut self) -> Option<bool> {
+        self.space();
+        let byte = self.byte()?;
+        self.at += 1;
+        match byte {
+            b',' => {
+                self.space();
+                Some(true)
             }
-            self.space();
-            self.eat(b':')?;
-            self.space();
-            entry(self, key)?;
-            self.space();
-            let byte = self.byte()?;
-            self.at += 1;
-            match byte {
-                b',' => self.space(),
-                b'}' => return Some(()),
-                _ => return None,
-            }
+            b'}' => Some(false),
+            _ => None,
         }
     }
 
     /// One entry of the record.
     #[inline(always)]
-    fn field(&mut self, key: Quoted, fields: &mut Fields<'a>) -> Option<()> {
-        let length = key.end - key.start;
-        if length >= 16 || WANTED & 1 << length == 0 {
-            return self.skip();
-        }
-        let start = word(self.bytes, key.start, length);
-        let rest = if length > 8 { word(self.bytes, key.start + 8, length - 8) } else { 0 };
-        let (field, long) = match (start, rest) {
-            key::OP => (&mut fields.op, false),
-            key::SEQ => (&mut fields.seq, false),
-            key::ID => (&mut fields.id, false),
-            key::LINK_ID => (&mut fields.link_id, false),
-            key::PARENT_ID => (&mut fields.parent_id, false),
-            key::AUTHOR => (&mut fields.author, false),
-            key::SUBREDDIT => (&mut fields.subreddit, false),
-            key::SCORE => (&mut fields.score, false),
-            key::EDITED => (&mut fields.edited, false),
-            key::CREATED_UTC => (&mut fields.created_utc, false),
-            key::RETRIEVED_ON => (&mut fields.retrieved_on, false),
-            key::RETRIEVED_UTC => (&mut fields.retrieved_utc, false),
-            key::BODY => (&mut fields.body, true),
-            key::TITLE => (&mut fields.title, true),
-            key::SELFTEXT => (&mut fields.selftext, true),
-            key::META => return self.meta(fields),
-            // Another shape, or one that only the full parse tells apart.
-            key::KIND | key::DATA | key::UPDATE_ID | key::DESKTOP_EXPORT => return None,
-            _ => return self.skip(),
+    fn field(&mut self, meaning: Meaning, fields: &mut Fields<'a>) -> Option<()> {
+        let (field, long) = match meaning {
+            Meaning::Skip => return self.skip(),
+            Meaning::Op => (&mut fields.op, false),
+            Meaning::Seq => (&mut fields.seq, false),
+            Meaning::Id => (&mut fields.id, false),
+            Meaning::LinkId => (&mut fields.link_id, false),
+            Meaning::ParentId => (&mut fields.parent_id, false),
+            Meaning::Author => (&mut fields.author, false),
+            Meaning::Subreddit => (&mut fields.subreddit, false),
+            Meaning::Score => (&mut fields.score, false),
+            Meaning::Edited => (&mut fields.edited, false),
+            Meaning::CreatedUtc => (&mut fields.created_utc, false),
+            Meaning::RetrievedOn => (&mut fields.retrieved_on, false),
+            Meaning::RetrievedUtc => (&mut fields.retrieved_utc, false),
+            Meaning::Body => (&mut fields.body, true),
+            Meaning::Title => (&mut fields.title, true),
+            Meaning::Selftext => (&mut fields.selftext, true),
+            Meaning::Meta => return self.meta(fields),
+            Meaning::GiveUp => return None,
         };
-        if *field != Value::Missing {
+        if !matches!(field, Value::Missing) {
             return None;
         }
         *field = self.value(long)?;
@@ -123,20 +213,28 @@ impl<'a> Scan<'a> {
 
     /// `_meta`: an object that may hold a time of retrieval.
     fn meta(&mut self, fields: &mut Fields<'a>) -> Option<()> {
-        if fields.retrieved_2nd_on != Value::Missing {
+        if !matches!(fields.retrieved_2nd_on, Value::Missing) {
             return None;
         }
-        let field = &mut fields.retrieved_2nd_on;
-        self.entries(|scan, key| {
-            if &scan.bytes[key.start..key.end] != b"retrieved_2nd_on" {
-                return scan.skip();
-            }
-            if *field != Value::Missing {
+        self.eat(b'{')?;
+        self.space();
+        if self.byte()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            let key = self.plain_key()?;
+            if &self.bytes[key.start..key.end] != b"retrieved_2nd_on" {
+                self.skip()?;
+            } else if matches!(fields.retrieved_2nd_on, Value::Missing) {
+                fields.retrieved_2nd_on = self.value(false)?;
+            } else {
                 return None;
             }
-            *field = scan.value(false)?;
-            Some(())
-        })
+            if !self.next()? {
+                return Some(());
+            }
+        }
     }
 
     /// A wanted value. Escapes are kept as they stand in fields that may be `long`.
@@ -378,55 +476,49 @@ fn special(chunk: &[u8; 16]) -> u32 {
     chunk.iter().enumerate().map(bit).sum()
 }
 
-/// `length` bytes (1 to 8 of them) as a number.
-#[inline(always)]
-fn word(bytes: &[u8], at: usize, length: usize) -> u64 {
-    let length = length.min(8);
-    match bytes.get(at..at + 8) {
-        Some(chunk) => u64::from_le_bytes(chunk.try_into().unwrap_or_default()) & (!0 >> (64 - 8 * length)),
-        None => bytes[at..at + length].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    }
+/// What a key of the record means to the scan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Meaning {
+    Skip,
+    /// Another shape, or one that only the full parse tells apart.
+    GiveUp,
+    Op,
+    Seq,
+    Id,
+    LinkId,
+    ParentId,
+    Author,
+    Subreddit,
+    Score,
+    Edited,
+    CreatedUtc,
+    RetrievedOn,
+    RetrievedUtc,
+    Body,
+    Title,
+    Selftext,
+    Meta,
 }
 
-/// A bit for each length that a wanted key has.
-const WANTED: u32 = {
-    let lengths = [2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14];
-    let (mut bits, mut at) = (0, 0);
-    while at < lengths.len() {
-        bits |= 1 << lengths[at];
-        at += 1;
+fn meaning(key: &[u8]) -> Meaning {
+    match key {
+        b"op" => Meaning::Op,
+        b"seq" => Meaning::Seq,
+        b"id" => Meaning::Id,
+        b"link_id" => Meaning::LinkId,
+        b"parent_id" => Meaning::ParentId,
+        b"author" => Meaning::Author,
+        b"subreddit" => Meaning::Subreddit,
+        b"score" => Meaning::Score,
+        b"edited" => Meaning::Edited,
+        b"created_utc" => Meaning::CreatedUtc,
+        b"retrieved_on" => Meaning::RetrievedOn,
+        b"retrieved_utc" => Meaning::RetrievedUtc,
+        b"body" => Meaning::Body,
+        b"title" => Meaning::Title,
+        b"selftext" => Meaning::Selftext,
+        b"_meta" => Meaning::Meta,
+        b"kind" | b"data" | b"update_id" | b"desktop_export" => Meaning::GiveUp,
+        _ => Meaning::Skip,
     }
-    bits
-};
-
-/// Wanted keys, as `field` sees them. No key holds a zero byte, so the length need not be compared.
-mod key {
-    const fn key(name: &str) -> (u64, u64) {
-        let (name, mut words, mut at) = (name.as_bytes(), [0; 2], 0);
-        while at < name.len() {
-            words[at / 8] |= (name[at] as u64) << (8 * (at % 8));
-            at += 1;
-        }
-        (words[0], words[1])
-    }
-    pub const OP: (u64, u64) = key("op");
-    pub const SEQ: (u64, u64) = key("seq");
-    pub const ID: (u64, u64) = key("id");
-    pub const LINK_ID: (u64, u64) = key("link_id");
-    pub const PARENT_ID: (u64, u64) = key("parent_id");
-    pub const AUTHOR: (u64, u64) = key("author");
-    pub const SUBREDDIT: (u64, u64) = key("subreddit");
-    pub const BODY: (u64, u64) = key("body");
-    pub const TITLE: (u64, u64) = key("title");
-    pub const SELFTEXT: (u64, u64) = key("selftext");
-    pub const SCORE: (u64, u64) = key("score");
-    pub const EDITED: (u64, u64) = key("edited");
-    pub const CREATED_UTC: (u64, u64) = key("created_utc");
-    pub const RETRIEVED_ON: (u64, u64) = key("retrieved_on");
-    pub const RETRIEVED_UTC: (u64, u64) = key("retrieved_utc");
-    pub const META: (u64, u64) = key("_meta");
-    pub const KIND: (u64, u64) = key("kind");
-    pub const DATA: (u64, u64) = key("data");
-    pub const UPDATE_ID: (u64, u64) = key("update_id");
-    pub const DESKTOP_EXPORT: (u64, u64) = key("desktop_export");
 }

@@ -1,7 +1,7 @@
 //! A workload in a folder: files of raw records, and a marker that says when all of them are there.
 //!
 //! ```text
-//!   DIR/w2-2000000/part-000.ndjson ... part-019.ndjson, workload.json
+//!   DIR/w2-2000000/part-000.ndjson ... part-019.ndjson        DIR/w2-2000000.json
 //! ```
 
 use std::fs::File;
@@ -15,7 +15,6 @@ use super::{Error, Kind};
 use crate::replay::Interrupt;
 
 const LINES_PER_FILE: u64 = 100_000;
-const MARKER: &str = "workload.json";
 /// Another number where the same parameters make other lines.
 const GENERATION: u32 = 1;
 
@@ -57,13 +56,18 @@ impl Workload {
     }
 }
 
+/// Beside the folder, which holds records and nothing else.
+fn marker_path(folder: &Path) -> PathBuf {
+    folder.with_extension("json")
+}
+
 fn part(folder: &Path, at: usize) -> PathBuf {
     folder.join(format!("part-{at:03}.ndjson"))
 }
 
 /// Sizes of the files, if the marker says what is wanted and the files are as it says.
 fn held(folder: &Path, kind: Kind, records: u64) -> Option<Vec<u64>> {
-    let marker: Marker = serde_json::from_slice(&std::fs::read(folder.join(MARKER)).ok()?).ok()?;
+    let marker: Marker = serde_json::from_slice(&std::fs::read(marker_path(folder)).ok()?).ok()?;
     let sizes = marker.bytes.iter().enumerate().all(|(at, bytes)| part(folder, at).metadata().is_ok_and(|file| file.len() == *bytes));
     (sizes && marker == self::marker(kind, records, marker.bytes.clone())).then_some(marker.bytes)
 }
@@ -75,7 +79,7 @@ fn marker(kind: Kind, records: u64, bytes: Vec<u64>) -> Marker {
 fn write(folder: &Path, kind: Kind, records: u64, interrupt: &Interrupt) -> Result<Vec<u64>, Error> {
     let failed = |source| Error::Workload { path: folder.to_owned(), source };
     // Without its marker a folder counts as empty: if we stop here, the next run writes everything again.
-    match std::fs::remove_file(folder.join(MARKER)) {
+    match std::fs::remove_file(marker_path(folder)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
         _ => {}
     }
@@ -97,7 +101,7 @@ fn write(folder: &Path, kind: Kind, records: u64, interrupt: &Interrupt) -> Resu
         left -= now;
     }
     let marker = serde_json::to_vec(&marker(kind, records, bytes.clone())).expect("plain data");
-    std::fs::write(folder.join(MARKER), marker).map_err(failed)?;
+    std::fs::write(marker_path(folder), marker).map_err(failed)?;
     Ok(bytes)
 }
 

@@ -51,6 +51,12 @@ impl Fold for Ingest {
     type Aside = Nothing;
     type Out = Update;
 
+    fn fetch(&self, new: &Version, step: usize) {
+        if step < 2 {
+            self.state.fetch(new.id, step);
+        }
+    }
+
     fn main(&mut self, new: &Version) {
         let Some(slot) = self.state.find(new.id) else {
             self.state.insert(new);

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use base64::Engine as _;
 use crossbeam_channel::Sender;
 use eddy_schemas::control::DeadLetter;
-use eddy_schemas::parse::{Context, Parsed, parse};
+use eddy_schemas::parse::{self, Context, Parsed};
 use eddy_schemas::{Place, Version};
 use hashbrown::HashMap;
 
@@ -33,10 +33,16 @@ pub struct Inputs {
 
 /// One worker's parser.
 pub struct Parser {
-    pub inputs: Arc<Inputs>,
-    pub worker: usize,
-    pub counts: Arc<Counts>,
-    pub dead: Box<dyn Fn(DeadLetter)>,
+    records: parse::Parser,
+    desk: Desk,
+}
+
+/// What a worker does with records besides parsing them.
+struct Desk {
+    inputs: Arc<Inputs>,
+    worker: usize,
+    counts: Arc<Counts>,
+    dead: Box<dyn Fn(DeadLetter)>,
 }
 
 /// Where a record stood: for its dead letter.
@@ -54,10 +60,14 @@ struct Tally {
 }
 
 impl Parser {
+    pub fn new(inputs: Arc<Inputs>, worker: usize, counts: Arc<Counts>, dead: Box<dyn Fn(DeadLetter)>) -> Self {
+        Parser { records: parse::Parser::default(), desk: Desk { inputs, worker, counts, dead } }
+    }
+
     /// Reads a batch. Every record is counted as read, and comes out in one of three ways.
-    pub fn batch(&self, batch: Batch, mut out: impl FnMut(Version)) {
+    pub fn batch(&mut self, batch: Batch, mut out: impl FnMut(Version)) {
         let mut tally = Tally::default();
-        let now = self.inputs.clock.now_s();
+        let now = self.desk.inputs.clock.now_s();
         match batch {
             Batch::Dump { block, rereadable } => self.block(block, rereadable, now, &mut tally, &mut out),
             Batch::Log { input, records } => {
@@ -65,20 +75,20 @@ impl Parser {
                     let stand = Stand { input, line: 0, offset: record.offset };
                     let context =
                         Context { place: Place::new(input, record.offset), received_at_ms: Some(record.received_at_ms), now };
-                    self.record(&record.value, &stand, &context, &mut tally, &mut out);
+                    self.record(&record.value, &stand, &context, false, &mut tally, &mut out);
                 }
             }
         }
-        self.counts.read.fetch_add(tally.read, Relaxed);
-        tally.ignored.into_iter().for_each(|(reason, count)| self.counts.ignore(reason, count));
+        self.desk.counts.read.fetch_add(tally.read, Relaxed);
+        tally.ignored.into_iter().for_each(|(reason, count)| self.desk.counts.ignore(reason, count));
     }
 
-    fn block(&self, block: Block, rereadable: bool, now: i64, tally: &mut Tally, out: &mut impl FnMut(Version)) {
+    fn block(&mut self, block: Block, rereadable: bool, now: i64, tally: &mut Tally, out: &mut impl FnMut(Version)) {
         let Block { input, bytes, place, rejected } = block;
         for record in rejected {
             tally.read += 1;
             let stand = Stand { input, line: record.line, offset: record.offset };
-            self.dead_letter(&stand, record.reason.into(), &record.raw, record.raw_bytes);
+            self.desk.dead_letter(&stand, record.reason.into(), &record.raw, record.raw_bytes);
         }
         let rereadable = rereadable && matches!(place, Places::Lines { .. });
         let (mut start, mut number) = (0, 0);
@@ -96,36 +106,42 @@ impl Parser {
             }
             let place = if rereadable { Place::new(input, offset) } else { Place::default() };
             let context = Context { place, received_at_ms: None, now };
-            self.record(raw, &Stand { input, line, offset }, &context, tally, &mut |mut version| {
-                if !rereadable {
-                    version.place = self.spooled(&version, raw, &context);
-                }
-                out(version);
-            });
+            self.record(raw, &Stand { input, line, offset }, &context, !rereadable, tally, out);
         }
-        if let Some(spares) = &self.inputs.spares {
+        if let Some(spares) = &self.desk.inputs.spares {
             // The reader has enough buffers, or has ended: then this one is freed.
             let _ = spares.try_send(bytes);
         }
     }
 
-    fn record(&self, raw: &[u8], stand: &Stand, context: &Context, tally: &mut Tally, out: &mut impl FnMut(Version)) {
+    /// `spool`: the text cannot be read again where it stands.
+    fn record(
+        &mut self,
+        raw: &[u8],
+        stand: &Stand,
+        context: &Context,
+        spool: bool,
+        tally: &mut Tally,
+        out: &mut impl FnMut(Version),
+    ) {
         tally.read += 1;
-        match parse(raw, context) {
-            Parsed::Version(version, _) => out(version),
+        match self.records.parse(raw, context) {
+            Parsed::Version(mut version, text) => {
+                if let Some(text) = text.filter(|_| spool) {
+                    version.place = self.desk.spooled(&text);
+                }
+                out(version);
+            }
             Parsed::Ignored(reason) => *tally.ignored.entry(reason).or_default() += 1,
-            Parsed::Dead(reason) => self.dead_letter(stand, reason, raw, raw.len() as u64),
+            Parsed::Dead(reason) => self.desk.dead_letter(stand, reason, raw, raw.len() as u64),
         }
     }
+}
 
-    fn spooled(&self, version: &Version, raw: &[u8], context: &Context) -> Place {
-        // Parsed once more for its text: inputs that need the spool are bound by their decompression.
-        match parse(raw, context) {
-            Parsed::Version(_, Some(text)) if version.text_hash.is_some() => {
-                Place::new(self.inputs.names.len() as u32 + self.worker as u32, self.inputs.spools[self.worker].push(&text))
-            }
-            _ => Place::default(),
-        }
+impl Desk {
+    fn spooled(&self, text: &str) -> Place {
+        // Spools are inputs, too: numbered after the files.
+        Place::new((self.inputs.names.len() + self.worker) as u32, self.inputs.spools[self.worker].push(text))
     }
 
     fn dead_letter(&self, stand: &Stand, reason: Cow<'static, str>, raw: &[u8], raw_bytes: u64) {

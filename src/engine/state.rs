@@ -9,8 +9,8 @@
 //! 2. A message has one slot for ever: tombstones are remembered, so that an older version that comes later stays dead.
 
 use eddy_dataflows::calendar::Second;
+use eddy_dataflows::index::{Index, prefetch, tag};
 use eddy_schemas::{ConversationId, MessageId, Name, Place, Version};
-use hashbrown::HashTable;
 
 /// What most messages have.
 struct Held {
@@ -51,7 +51,7 @@ struct Rare {
 /// All messages of one worker.
 #[derive(Default)]
 pub struct State {
-    index: HashTable<u32>,
+    index: Index,
     held: Vec<Held>,
     rare: Vec<Rare>,
     free: Vec<u32>,
@@ -66,9 +66,20 @@ impl State {
         self.held.is_empty()
     }
 
+    /// Asks for the memory that `find` and `get` will want.
+    #[inline]
+    pub fn fetch(&self, id: MessageId, step: usize) {
+        let tag = tag(id.route());
+        if step == 0 {
+            self.index.fetch(tag);
+        } else if let Some(slot) = self.index.guess(tag) {
+            prefetch(&self.held[slot as usize]);
+        }
+    }
+
     /// The slot of a message, if it is held.
     pub fn find(&self, id: MessageId) -> Option<u32> {
-        self.index.find(id.route(), |&slot| self.held[slot as usize].id == id).copied()
+        self.index.find(tag(id.route()), |slot| self.held[slot as usize].id == id)
     }
 
     /// Whether the held version has this version number: the cheap look before `get`.
@@ -107,8 +118,7 @@ impl State {
         let slot = u32::try_from(self.held.len()).expect("fewer than 2^32 messages a worker");
         let packed = self.pack(version, 0);
         self.held.push(packed);
-        let held = &self.held;
-        self.index.insert_unique(version.id.route(), slot, |&slot| held[slot as usize].id.route());
+        self.index.insert(tag(version.id.route()), slot);
     }
 
     /// Replaces the version of a held message.

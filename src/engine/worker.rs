@@ -109,12 +109,8 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
 /// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace.
 fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>) -> Stream<'scope, u64, Vec<Version>> {
     let outputs = plan.outputs.clone();
-    let parser = Parser {
-        inputs: Arc::clone(&plan.inputs),
-        worker: scope.index(),
-        counts: Arc::clone(&plan.counts),
-        dead: Box::new(move |letter| drop(outputs.send(Output::Dead(letter)))),
-    };
+    let dead = Box::new(move |letter| drop(outputs.send(Output::Dead(letter))));
+    let mut parser = Parser::new(Arc::clone(&plan.inputs), scope.index(), Arc::clone(&plan.counts), dead);
     let (first_tick, ready) = (plan.first_tick, plan.ready.clone());
     source::<_, CapacityContainerBuilder<Vec<Version>>, _, _>(scope, "Parse", move |capability, info| {
         let sync = scope.worker().sync_activator_for(info.address.to_vec());

@@ -10,13 +10,13 @@
 mod order;
 mod text;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use eddy_schemas::{Cell, Changes, View, codec};
-use hashbrown::HashTable;
+use eddy_schemas::{Changes, View, codec};
 
 use crate::texts::{self, Texts};
+use order::Order;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
@@ -41,122 +41,80 @@ pub enum Error {
     Text(#[from] texts::Error),
 }
 
-/// Why a row could not be written.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Write(#[from] io::Error),
-    #[error(transparent)]
-    Text(#[from] texts::Error),
-}
-
 /// Bytes of changes past which a view's log is made small again, if it has doubled.
 const COMPACT_BYTES_MIN: usize = 64 << 20;
 
+/// Bytes of text that are written at once.
+const WRITE_BYTES: usize = 1 << 20;
+
 /// One view's changes so far.
 pub struct Table {
-    view: &'static View,
-    parts: Vec<Changes>,
-    bytes: usize,
+    changes: Changes,
     bytes_compacted: usize,
-}
-
-/// A row that is there at the end.
-struct Live<'a> {
-    key: &'a [u8],
-    row: &'a [u8],
 }
 
 impl Table {
     pub fn new(view: &'static View) -> Self {
-        Table { view, parts: vec![], bytes: 0, bytes_compacted: 0 }
+        Table { changes: Changes::new(view), bytes_compacted: 0 }
     }
 
     pub fn view(&self) -> &'static View {
-        self.view
+        self.changes.view
     }
 
     /// Adds changes; of one key they must come in the order of their ticks.
-    pub fn append(&mut self, mut changes: Changes) {
-        changes.shrink();
-        self.bytes += changes.size();
-        self.parts.push(changes);
-        if self.bytes > COMPACT_BYTES_MIN && self.bytes > 2 * self.bytes_compacted {
+    pub fn append(&mut self, changes: &Changes) {
+        self.changes.append(changes);
+        if self.changes.size() > COMPACT_BYTES_MIN && self.changes.size() > 2 * self.bytes_compacted {
             self.compact();
         }
     }
 
     fn compact(&mut self) {
-        let mut compacted = Changes::new(self.view);
-        for live in self.live() {
-            compacted.push_encoded(live.key, Some(live.row));
+        let mut compacted = Changes::new(self.view());
+        for place in Order::new(&self.changes).places() {
+            let change = self.changes.at(place);
+            compacted.push_encoded(change.key, change.row);
         }
-        self.bytes = compacted.size();
-        self.bytes_compacted = self.bytes;
-        self.parts = vec![compacted];
-    }
-
-    /// The last row of each key that has one.
-    fn live(&self) -> Vec<Live<'_>> {
-        use std::hash::BuildHasher;
-        let hasher = foldhash::fast::FixedState::default();
-        let mut last: Vec<(&[u8], Option<&[u8]>)> = Vec::new();
-        let mut index: HashTable<u32> = HashTable::new();
-        for change in self.parts.iter().flat_map(Changes::iter) {
-            let hash = hasher.hash_one(change.key);
-            match index.find(hash, |&at| last[at as usize].0 == change.key) {
-                Some(&at) => last[at as usize].1 = change.row,
-                None => {
-                    let at = u32::try_from(last.len()).expect("fewer than 2^32 rows a view");
-                    last.push((change.key, change.row));
-                    index.insert_unique(hash, at, |&at| hasher.hash_one(last[at as usize].0));
-                }
-            }
-        }
-        last.into_iter().filter_map(|(key, row)| Some(Live { key, row: row? })).collect()
+        self.bytes_compacted = compacted.size();
+        self.changes = compacted;
     }
 
     /// Rows at the end.
     pub fn count(&self) -> u64 {
-        self.live().len() as u64
+        Order::new(&self.changes).places().count() as u64
     }
 
     /// Writes the rows, sorted bytewise by the key's columns; gives their number.
     pub fn write(&self, folder: &Path, format: Format, texts: &dyn Texts) -> Result<u64, Error> {
-        let path = folder.join(format!("{}.{}", self.view.name, format.extension()));
+        let view = self.view();
+        let path = folder.join(format!("{}.{}", view.name, format.extension()));
         let failed = |source| Error::Write { path: path.clone(), source };
-        let file = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
-        let live = self.live();
-        let mut out = BufWriter::with_capacity(1 << 20, file);
+        let mut file = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
+        let mut out = Vec::with_capacity(WRITE_BYTES + (64 << 10));
         if format == Format::Tsv {
-            text::header(self.view, &mut out).map_err(failed)?;
+            text::header(view, &mut out);
         }
-        let mut cells = vec![];
-        for at in order::sorted(self.view, &live) {
+        let (mut rows, mut cells) = (0, vec![]);
+        for place in Order::new(&self.changes).places() {
+            let change = self.changes.at(place);
             cells.clear();
-            codec::decode_key(self.view.key, live[at].key, &mut cells);
-            codec::decode_row(self.view.columns, live[at].row, &mut cells);
-            let row = Row { view: self.view, cells: &cells, texts };
-            let written = match format {
-                Format::Tsv => row.tsv(&mut out),
-                Format::Ndjson => row.json(&mut out),
-            };
-            written.map_err(|failure| match failure {
-                Failure::Write(source) => failed(source),
-                Failure::Text(error) => error.into(),
-            })?;
+            codec::decode_key(view.key, change.key, &mut cells);
+            codec::decode_row(view.columns, change.row.expect("rows that are there"), &mut cells);
+            match format {
+                Format::Tsv => text::tsv(&cells, texts, &mut out)?,
+                Format::Ndjson => text::json(view, &cells, texts, &mut out)?,
+            }
+            rows += 1;
+            if out.len() >= WRITE_BYTES {
+                file.write_all(&out).map_err(failed)?;
+                out.clear();
+            }
         }
-        let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
+        file.write_all(&out).map_err(failed)?;
         publish(file, &path).map_err(failed)?;
-        Ok(live.len() as u64)
+        Ok(rows)
     }
-}
-
-/// A row about to be written.
-struct Row<'a> {
-    view: &'static View,
-    cells: &'a [Cell],
-    texts: &'a dyn Texts,
 }
 
 /// Puts a finished file where it belongs: there is never a half table.

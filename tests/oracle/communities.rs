@@ -5,16 +5,7 @@
 
 use super::{Row, Winners, distinct, group, show};
 
-pub const COLUMNS: &[&str] = &[
-    "community",
-    "messages",
-    "posters",
-    "conversations",
-    "characters",
-    "removed",
-    "first_at",
-    "last_at",
-];
+pub const COLUMNS: &[&str] = &["community", "messages", "posters", "conversations", "characters", "removed", "first_at", "last_at"];
 
 pub fn rows(winners: &Winners) -> Vec<Row> {
     let mut rows = vec![];

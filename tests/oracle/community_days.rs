@@ -7,15 +7,7 @@
 use super::{Message, Row, Winners, day, group, live};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub const COLUMNS: &[&str] = &[
-    "community",
-    "day",
-    "messages",
-    "posters",
-    "new_posters",
-    "wau",
-    "mau",
-];
+pub const COLUMNS: &[&str] = &["community", "day", "messages", "posters", "new_posters", "wau", "mau"];
 
 pub fn rows(winners: &Winners) -> Vec<Row> {
     let mut rows = vec![];
@@ -23,10 +15,7 @@ pub fn rows(winners: &Winners) -> Vec<Row> {
         let days: BTreeMap<i64, Vec<&Message>> = group(messages.into_iter(), |m| Some(day(m)));
         // Users who posted on the days from..=to.
         let posters = |from: i64, to: i64| -> BTreeSet<&String> {
-            days.range(from..=to)
-                .flat_map(|(_, messages)| messages)
-                .filter_map(|m| m.user.as_ref())
-                .collect()
+            days.range(from..=to).flat_map(|(_, messages)| messages).filter_map(|m| m.user.as_ref()).collect()
         };
         let mut seen: BTreeSet<&String> = BTreeSet::new();
         for (&day, messages) in &days {

@@ -14,18 +14,8 @@
 use super::{Message, Row, Winners, distinct, group, held_parent, show};
 use std::collections::BTreeMap;
 
-pub const COLUMNS: &[&str] = &[
-    "conversation",
-    "community",
-    "messages",
-    "participants",
-    "characters",
-    "removed",
-    "first_at",
-    "last_at",
-    "depth",
-    "first_response_s",
-];
+pub const COLUMNS: &[&str] =
+    &["conversation", "community", "messages", "participants", "characters", "removed", "first_at", "last_at", "depth", "first_response_s"];
 
 pub fn rows(winners: &Winners) -> Vec<Row> {
     let depths = depths(winners);

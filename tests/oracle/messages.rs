@@ -3,17 +3,7 @@
 
 use super::{Row, Winners, live, show};
 
-pub const COLUMNS: &[&str] = &[
-    "message",
-    "conversation",
-    "community",
-    "user",
-    "parent",
-    "created_at",
-    "edited_at",
-    "score",
-    "text",
-];
+pub const COLUMNS: &[&str] = &["message", "conversation", "community", "user", "parent", "created_at", "edited_at", "score", "text"];
 
 pub fn rows(winners: &Winners) -> Vec<Row> {
     live(winners)

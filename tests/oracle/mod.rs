@@ -51,56 +51,27 @@ pub struct Oracle {
 }
 
 /// (view, columns of the key, columns, rows)
-type View = (
-    &'static str,
-    usize,
-    &'static [&'static str],
-    fn(&Winners) -> Vec<Row>,
-);
+type View = (&'static str, usize, &'static [&'static str], fn(&Winners) -> Vec<Row>);
 
 const VIEWS: &[View] = &[
     ("users", 1, users::COLUMNS, users::rows),
-    (
-        "conversations",
-        1,
-        conversations::COLUMNS,
-        conversations::rows,
-    ),
+    ("conversations", 1, conversations::COLUMNS, conversations::rows),
     ("communities", 1, communities::COLUMNS, communities::rows),
     ("user_hours", 2, user_hours::COLUMNS, user_hours::rows),
-    (
-        "community_hours",
-        2,
-        community_hours::COLUMNS,
-        community_hours::rows,
-    ),
-    (
-        "community_days",
-        2,
-        community_days::COLUMNS,
-        community_days::rows,
-    ),
+    ("community_hours", 2, community_hours::COLUMNS, community_hours::rows),
+    ("community_days", 2, community_days::COLUMNS, community_days::rows),
     ("sessions", 2, sessions::COLUMNS, sessions::rows),
     ("top_users", 2, top_users::COLUMNS, top_users::rows),
     ("replies", 2, replies::COLUMNS, replies::rows),
     ("messages", 1, messages::COLUMNS, messages::rows),
     ("user_names", 1, user_names::COLUMNS, user_names::rows),
-    (
-        "community_names",
-        1,
-        community_names::COLUMNS,
-        community_names::rows,
-    ),
+    ("community_names", 1, community_names::COLUMNS, community_names::rows),
 ];
 
 impl Oracle {
     /// `now`: unix seconds, for the rule `future`.
     pub fn new(now: i64) -> Self {
-        Oracle {
-            now,
-            winners: Winners::new(),
-            counts: Counts::default(),
-        }
+        Oracle { now, winners: Winners::new(), counts: Counts::default() }
     }
 
     /// One line of an ndjson file: one record, or a whole document on one line; blank: nothing.
@@ -119,10 +90,7 @@ impl Oracle {
     }
 
     fn feed(&mut self, bytes: &[u8], received_at_ms: Option<i64>) {
-        let context = Context {
-            now: self.now,
-            received_at_ms,
-        };
+        let context = Context { now: self.now, received_at_ms };
         for outcome in parse::records(bytes, context) {
             self.counts.read += 1;
             match outcome {
@@ -130,10 +98,7 @@ impl Oracle {
                 Outcome::Dead(why) => *self.counts.dead.entry(why.into()).or_default() += 1,
                 Outcome::Held(version) => {
                     self.counts.accepted += 1;
-                    let wins = self
-                        .winners
-                        .get(&version.id)
-                        .is_none_or(|held| version::compare(&version, held).is_gt());
+                    let wins = self.winners.get(&version.id).is_none_or(|held| version::compare(&version, held).is_gt());
                     if wins {
                         self.winners.insert(version.id.clone(), version);
                     }
@@ -144,27 +109,16 @@ impl Oracle {
 
     /// Recomputed from scratch from the winning versions.
     pub fn tables(&self) -> Tables {
-        VIEWS
-            .iter()
-            .map(|view| (view.0, self.table(view)))
-            .collect()
+        VIEWS.iter().map(|view| (view.0, self.table(view))).collect()
     }
 
     fn table(&self, (name, key, columns, rows): &View) -> Vec<Vec<String>> {
-        let mut table: Vec<Vec<String>> = rows(&self.winners)
-            .into_iter()
-            .map(|row| row.iter().map(|field| escape(field)).collect())
-            .collect();
-        assert!(
-            table.iter().all(|row| row.len() == columns.len()),
-            "columns of {name}"
-        );
+        let mut table: Vec<Vec<String>> =
+            rows(&self.winners).into_iter().map(|row| row.iter().map(|field| escape(field)).collect()).collect();
+        assert!(table.iter().all(|row| row.len() == columns.len()), "columns of {name}");
         // Bytewise by the key columns as they stand in the TSV: so 10 comes before 9.
         table.sort_by(|a, b| a[..*key].cmp(&b[..*key]));
-        assert!(
-            table.windows(2).all(|w| w[0][..*key] != w[1][..*key]),
-            "keys of {name} repeat"
-        );
+        assert!(table.windows(2).all(|w| w[0][..*key] != w[1][..*key]), "keys of {name} repeat");
         table
     }
 
@@ -205,10 +159,7 @@ fn live(winners: &Winners) -> impl Iterator<Item = &Message> {
 }
 
 /// Messages by what `key` says of them; those of which it says nothing are left out.
-fn group<'a, K: Ord>(
-    messages: impl Iterator<Item = &'a Message>,
-    key: impl Fn(&'a Message) -> Option<K>,
-) -> BTreeMap<K, Vec<&'a Message>> {
+fn group<'a, K: Ord>(messages: impl Iterator<Item = &'a Message>, key: impl Fn(&'a Message) -> Option<K>) -> BTreeMap<K, Vec<&'a Message>> {
     let mut groups: BTreeMap<K, Vec<&Message>> = BTreeMap::new();
     for m in messages {
         if let Some(key) = key(m) {
@@ -234,7 +185,5 @@ fn day(m: &Message) -> i64 {
 /// What a winner's parent is, where that is held in the same conversation: its winning version is what
 /// counts, live or tombstone.
 fn held_parent<'a>(winners: &'a Winners, m: &Message) -> Option<&'a Message> {
-    winners
-        .get(m.parent.as_deref()?)
-        .filter(|parent| parent.conversation == m.conversation)
+    winners.get(m.parent.as_deref()?).filter(|parent| parent.conversation == m.conversation)
 }

@@ -46,8 +46,7 @@ impl Message {
     }
     /// Time of a live message.
     pub fn at(&self) -> i64 {
-        self.created_at
-            .expect("a message that is no tombstone has its time")
+        self.created_at.expect("a message that is no tombstone has its time")
     }
     pub fn characters(&self) -> u64 {
         self.text.as_deref().unwrap_or("").chars().count() as u64
@@ -98,10 +97,7 @@ fn parse_and_read(bytes: &[u8], context: Context) -> Vec<Outcome> {
         return vec![Outcome::Dead("json")];
     };
     match unpack(&value) {
-        Some(things) => things
-            .into_iter()
-            .map(|thing| read(thing, context))
-            .collect(),
+        Some(things) => things.into_iter().map(|thing| read(thing, context)).collect(),
         None if bytes.len() > RECORD_BYTES_MAX => vec![Outcome::Dead("bytes")],
         None => vec![read(Thing::Bare(&value), context)],
     }
@@ -121,10 +117,8 @@ enum Thing<'a> {
 fn unpack(value: &Value) -> Option<Vec<Thing<'_>>> {
     if let Value::Object(o) = value {
         // An unwrapped record comes first: its own fields might look like anything.
-        let bare = o.contains_key("update_id")
-            || o.contains_key("body")
-            || o.contains_key("title")
-            || o.get("op").is_some_and(|op| op == "d");
+        let bare =
+            o.contains_key("update_id") || o.contains_key("body") || o.contains_key("title") || o.get("op").is_some_and(|op| op == "d");
         if bare {
             return None;
         }
@@ -153,9 +147,7 @@ fn walk_listing<'a>(value: &'a Value, things: &mut Vec<Thing<'a>>) -> bool {
         }
         Value::Object(o) => {
             let mut seen = false;
-            if let (Some(Value::String(kind)), Some(data @ Value::Object(_))) =
-                (o.get("kind"), o.get("data"))
-            {
+            if let (Some(Value::String(kind)), Some(data @ Value::Object(_))) = (o.get("kind"), o.get("data")) {
                 seen = kind == "Listing";
                 if ["t1", "t3", "t4", "t5", "more"].contains(&kind.as_str()) {
                     things.push(Thing::Reddit(kind, data));
@@ -185,18 +177,8 @@ fn desktop_messages(o: &Map<String, Value>) -> Option<Vec<Thing<'_>>> {
     {
         return Some(messages.iter().map(|m| Thing::Desktop(m, o)).collect());
     }
-    let lists: Vec<&Vec<Value>> = ["chats", "left_chats"]
-        .iter()
-        .filter_map(|name| o.get(*name)?.get("list")?.as_array())
-        .collect();
-    (!lists.is_empty()).then(|| {
-        lists
-            .into_iter()
-            .flatten()
-            .filter_map(of_chat)
-            .flatten()
-            .collect()
-    })
+    let lists: Vec<&Vec<Value>> = ["chats", "left_chats"].iter().filter_map(|name| o.get(*name)?.get("list")?.as_array()).collect();
+    (!lists.is_empty()).then(|| lists.into_iter().flatten().filter_map(of_chat).flatten().collect())
 }
 
 fn read(thing: Thing, context: Context) -> Outcome {
@@ -217,9 +199,7 @@ fn read(thing: Thing, context: Context) -> Outcome {
         Thing::Reddit(kind, _) => Outcome::Ignored(format!("kind:{kind}")),
         Thing::Desktop(_, chat) => desktop(o, chat, context),
         Thing::Bare(_) if o.contains_key("update_id") => telegram(o, context),
-        Thing::Bare(_) if o.get("op").is_some_and(|op| op == "d") => {
-            reddit(o, Reddit::Deletion, context)
-        }
+        Thing::Bare(_) if o.get("op").is_some_and(|op| op == "d") => reddit(o, Reddit::Deletion, context),
         Thing::Bare(_) if o.contains_key("body") => reddit(o, Reddit::Comment, context),
         Thing::Bare(_) if o.contains_key("title") => reddit(o, Reddit::Submission, context),
         Thing::Bare(_) => Outcome::Dead("shape"),
@@ -289,17 +269,13 @@ fn reddit(o: &Map<String, Value>, what: Reddit, context: Context) -> Outcome {
     }
 
     let edited_at = o.get("edited").and_then(number);
-    let edited = edited_at.is_some()
-        || o.get("edited") == Some(&Value::Bool(true))
-        || o.get("op").is_some_and(|op| op == "u");
+    let edited = edited_at.is_some() || o.get("edited") == Some(&Value::Bool(true)) || o.get("op").is_some_and(|op| op == "u");
 
     let name = string(o, "author").filter(|name| *name != "[deleted]");
     let subreddit = string(o, "subreddit");
     // OPEN: a parent that says neither t1_ nor t3_ is none.
     let parent = match string(o, "parent_id") {
-        Some(p) if !submission && (p.starts_with("t1_") || p.starts_with("t3_")) => {
-            Some(format!("reddit:{p}"))
-        }
+        Some(p) if !submission && (p.starts_with("t1_") || p.starts_with("t3_")) => Some(format!("reddit:{p}")),
         _ => None,
     };
     Outcome::Held(Message {
@@ -321,24 +297,15 @@ fn reddit(o: &Map<String, Value>, what: Reddit, context: Context) -> Outcome {
     })
 }
 
-fn reddit_version(
-    o: &Map<String, Value>,
-    created_at: Option<i64>,
-    edited_at: Option<i64>,
-    context: Context,
-) -> Option<i64> {
+fn reddit_version(o: &Map<String, Value>, created_at: Option<i64>, edited_at: Option<i64>, context: Context) -> Option<i64> {
     if let Some(seq) = seq(o) {
         return Some(seq);
     }
-    let retrieved = [
-        o.get("_meta").and_then(|meta| meta.get("retrieved_2nd_on")),
-        o.get("retrieved_utc"),
-        o.get("retrieved_on"),
-    ]
-    .into_iter()
-    .flatten()
-    .filter_map(seconds)
-    .max();
+    let retrieved = [o.get("_meta").and_then(|meta| meta.get("retrieved_2nd_on")), o.get("retrieved_utc"), o.get("retrieved_on")]
+        .into_iter()
+        .flatten()
+        .filter_map(seconds)
+        .max();
     // OPEN: the header's milliseconds count as whole seconds.
     let received = context.received_at_ms.map(|ms| ms.div_euclid(1_000));
     retrieved.or(received).max(edited_at).max(created_at)
@@ -400,29 +367,18 @@ const CONTENT: &[&str] = &[
 ];
 
 fn telegram(update: &Map<String, Value>, context: Context) -> Outcome {
-    let ours = [
-        "message",
-        "edited_message",
-        "channel_post",
-        "edited_channel_post",
-    ];
+    let ours = ["message", "edited_message", "channel_post", "edited_channel_post"];
     let Some(m) = ours.iter().find_map(|kind| update.get(*kind)?.as_object()) else {
-        return match OTHER_UPDATES
-            .iter()
-            .find(|kind| update.contains_key(**kind))
-        {
+        return match OTHER_UPDATES.iter().find(|kind| update.contains_key(**kind)) {
             Some(kind) => Outcome::Ignored(format!("kind:{kind}")),
             // OPEN: an update of a kind that nobody knows (yet).
             None => Outcome::Dead("shape"),
         };
     };
     let chat = m.get("chat").and_then(Value::as_object);
-    let (Some(chat), Some(chat_id), Some(message_id), Some(date)) = (
-        chat,
-        chat.and_then(|c| integer(c, "id")),
-        integer(m, "message_id"),
-        integer(m, "date"),
-    ) else {
+    let (Some(chat), Some(chat_id), Some(message_id), Some(date)) =
+        (chat, chat.and_then(|c| integer(c, "id")), integer(m, "message_id"), integer(m, "date"))
+    else {
         return Outcome::Dead("shape");
     };
     if date == 0 {
@@ -435,9 +391,7 @@ fn telegram(update: &Map<String, Value>, context: Context) -> Outcome {
         return Outcome::Dead("future");
     }
 
-    let sender = ["sender_chat", "from"]
-        .iter()
-        .find_map(|name| m.get(*name)?.as_object());
+    let sender = ["sender_chat", "from"].iter().find_map(|name| m.get(*name)?.as_object());
     // The reply that every message of a topic has, to the message that made the topic, is no parent.
     let parent = m
         .get("reply_to_message")
@@ -445,16 +399,11 @@ fn telegram(update: &Map<String, Value>, context: Context) -> Outcome {
         .filter(|to| !present(to, "forum_topic_created"))
         .and_then(|to| integer(to, "message_id"));
     let in_topic = m.get("is_topic_message") == Some(&Value::Bool(true));
-    let topic = integer(m, "message_thread_id")
-        .filter(|_| in_topic)
-        .unwrap_or(0);
+    let topic = integer(m, "message_thread_id").filter(|_| in_topic).unwrap_or(0);
     let edit_date = integer(m, "edit_date");
     let version = match seq(update) {
         Some(seq) => (Some(seq), None),
-        None => (
-            Some(edit_date.unwrap_or(date)),
-            integer(update, "update_id"),
-        ),
+        None => (Some(edit_date.unwrap_or(date)), integer(update, "update_id")),
     };
     Outcome::Held(Message {
         id: format!("telegram:{chat_id}:{message_id}"),
@@ -463,17 +412,13 @@ fn telegram(update: &Map<String, Value>, context: Context) -> Outcome {
         version,
         conversation: format!("telegram:{chat_id}.{topic}"),
         community: Some(format!("telegram:{chat_id}")),
-        user: sender
-            .and_then(|s| integer(s, "id"))
-            .map(|id| format!("telegram:{id}")),
+        user: sender.and_then(|s| integer(s, "id")).map(|id| format!("telegram:{id}")),
         parent: parent.map(|id| format!("telegram:{chat_id}:{id}")),
         created_at: Some(date),
         edited_at: edit_date,
         edited: edit_date.is_some(),
         score: None,
-        text: string(m, "text")
-            .or(string(m, "caption"))
-            .map(str::to_owned),
+        text: string(m, "text").or(string(m, "caption")).map(str::to_owned),
         user_name: sender.and_then(sender_name),
         community_name: string(chat, "title").map(str::to_owned),
     })
@@ -512,22 +457,10 @@ fn desktop(m: &Map<String, Value>, chat: &Map<String, Value>, context: Context) 
     let text = match m.get("text") {
         Some(Value::String(s)) => s.clone(),
         // A list of plain strings and of {"type", "text"}.
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .map(|part| part.as_str().or(part["text"].as_str()).unwrap_or(""))
-            .collect(),
+        Some(Value::Array(parts)) => parts.iter().map(|part| part.as_str().or(part["text"].as_str()).unwrap_or("")).collect(),
         _ => String::new(),
     };
-    let media = [
-        "photo",
-        "file",
-        "media_type",
-        "poll",
-        "location_information",
-        "contact_information",
-        "game_title",
-        "dice",
-    ];
+    let media = ["photo", "file", "media_type", "poll", "location_information", "contact_information", "game_title", "dice"];
     if text.is_empty() && !media.iter().any(|name| present(m, name)) {
         return Outcome::Ignored("service".into());
     }
@@ -543,11 +476,7 @@ fn desktop(m: &Map<String, Value>, chat: &Map<String, Value>, context: Context) 
     let edit_date = m.get("edited_unixtime").and_then(seconds);
     let from = string(m, "from_id");
     let user = from.and_then(|from| {
-        if let Some(n) = from.strip_prefix("user") {
-            Some(n.to_owned())
-        } else {
-            from.strip_prefix("channel").map(|n| format!("-100{n}"))
-        }
+        if let Some(n) = from.strip_prefix("user") { Some(n.to_owned()) } else { from.strip_prefix("channel").map(|n| format!("-100{n}")) }
     });
     // OPEN: `reply_to_peer_id` says that the answer is to a message of another chat: like external_reply.
     let parent = integer(m, "reply_to_message_id").filter(|_| !present(m, "reply_to_peer_id"));
@@ -634,12 +563,7 @@ fn nesting_of(value: &Value, skip_replies: bool) -> usize {
     match value {
         Value::Array(a) => 1 + a.iter().map(|v| nesting_of(v, false)).max().unwrap_or(0),
         Value::Object(o) => {
-            1 + o
-                .iter()
-                .filter(|(name, _)| !(skip_replies && *name == "replies"))
-                .map(|(_, v)| nesting_of(v, false))
-                .max()
-                .unwrap_or(0)
+            1 + o.iter().filter(|(name, _)| !(skip_replies && *name == "replies")).map(|(_, v)| nesting_of(v, false)).max().unwrap_or(0)
         }
         _ => 0,
     }

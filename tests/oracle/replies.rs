@@ -12,14 +12,5 @@ pub fn rows(winners: &Winners) -> Vec<Row> {
         let to_user = held_parent(winners, m)?.user.as_deref()?;
         (user != to_user).then_some((user, to_user))
     });
-    pairs
-        .into_iter()
-        .map(|((user, to_user), replies)| {
-            vec![
-                user.to_owned(),
-                to_user.to_owned(),
-                replies.len().to_string(),
-            ]
-        })
-        .collect()
+    pairs.into_iter().map(|((user, to_user), replies)| vec![user.to_owned(), to_user.to_owned(), replies.len().to_string()]).collect()
 }

@@ -11,12 +11,7 @@ pub fn rows(winners: &Winners) -> Vec<Row> {
         let mut times: Vec<i64> = messages.iter().map(|m| m.at()).collect();
         times.sort();
         for session in times.chunk_by(|a, b| b - a <= 1_800) {
-            rows.push(vec![
-                user.to_owned(),
-                session[0].to_string(),
-                session[session.len() - 1].to_string(),
-                session.len().to_string(),
-            ]);
+            rows.push(vec![user.to_owned(), session[0].to_string(), session[session.len() - 1].to_string(), session.len().to_string()]);
         }
     }
     rows

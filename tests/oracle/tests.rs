@@ -22,11 +22,7 @@ fn rows(t: &Tables, view: &str) -> Vec<String> {
 }
 
 fn column(t: &Tables, view: &str, name: &str) -> Vec<String> {
-    let at = Oracle::header(view)
-        .unwrap()
-        .iter()
-        .position(|c| *c == name)
-        .unwrap();
+    let at = Oracle::header(view).unwrap().iter().position(|c| *c == name).unwrap();
     t[view].iter().map(|row| row[at].clone()).collect()
 }
 
@@ -98,16 +94,10 @@ fn depth_with_cycles_and_parents_elsewhere() {
     assert_eq!(depth(&with_e), "1");
     // The parent is held, but in another conversation: 1. (t3_q sorts before t3_s.)
     let elsewhere = r#"{"id":"p","body":"x","author":"bob","subreddit":"r","created_utc":1,"link_id":"t3_q","parent_id":"t3_q"}"#;
-    assert_eq!(
-        depth(&[elsewhere.into(), comment("a", "bob", 2, "t1_p")]),
-        "1,1"
-    );
+    assert_eq!(depth(&[elsewhere.into(), comment("a", "bob", 2, "t1_p")]), "1,1");
     // The parent moved there with its last version.
     let before = comment("p", "bob", 0, "t3_s");
-    assert_eq!(
-        depth(&[before, elsewhere.into(), comment("a", "bob", 2, "t1_p")]),
-        "1,1"
-    );
+    assert_eq!(depth(&[before, elsewhere.into(), comment("a", "bob", 2, "t1_p")]), "1,1");
 }
 
 fn first_response(lines: &[&str]) -> String {
@@ -124,23 +114,14 @@ fn first_response_is_the_earliest_at_or_after_by_another_named_user() {
     let other = comment("e", "cat", 120, "t1_never");
     assert_eq!(first_response(&[&s, &own, &nobody, &early]), "");
     assert_eq!(first_response(&[&s, &own, &nobody, &early, &late]), "30");
-    assert_eq!(
-        first_response(&[&s, &own, &nobody, &early, &late, &other]),
-        "20"
-    );
-    assert_eq!(
-        first_response(&[&s, &comment("f", "bob", 100, "t3_s")]),
-        "0"
-    );
+    assert_eq!(first_response(&[&s, &own, &nobody, &early, &late, &other]), "20");
+    assert_eq!(first_response(&[&s, &comment("f", "bob", 100, "t3_s")]), "0");
     // No live submission.
     assert_eq!(first_response(&[&late]), "");
     let gone = r#"{"id":"s","title":"t","selftext":"[deleted]","author":"ann","subreddit":"r","created_utc":100}"#;
     assert_eq!(first_response(&[gone, &late]), "");
     // A submission of nobody: any named user is another.
-    assert_eq!(
-        first_response(&[&submission("s", "[deleted]", 100), &own, &nobody]),
-        "1"
-    );
+    assert_eq!(first_response(&[&submission("s", "[deleted]", 100), &own, &nobody]), "1");
 }
 
 #[test]
@@ -184,11 +165,7 @@ fn sessions_are_cut_over_1800_seconds() {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     assert_eq!(
         rows(&tables(&lines), "sessions"),
-        [
-            "reddit:ann\t10000\t11800\t2",
-            "reddit:ann\t13601\t13601\t2",
-            "reddit:bob\t12000\t12000\t1"
-        ]
+        ["reddit:ann\t10000\t11800\t2", "reddit:ann\t13601\t13601\t2", "reddit:bob\t12000\t12000\t1"]
     );
 }
 
@@ -210,15 +187,7 @@ impl V {
     fn line(&self) -> String {
         format!(
             r#"{{"id":"x","seq":{},"score":{},"edited":{},"body":"{}","author":"{}","parent_id":"{}","link_id":"t3_{}","subreddit":"{}","created_utc":{}}}"#,
-            self.seq,
-            self.score,
-            self.edited,
-            self.body,
-            self.author,
-            self.parent,
-            self.link,
-            self.subreddit,
-            self.created
+            self.seq, self.score, self.edited, self.body, self.author, self.parent, self.link, self.subreddit, self.created
         )
     }
 }
@@ -227,96 +196,27 @@ impl V {
 fn each_field_of_the_order_decides_in_turn() {
     // From the least to the greatest: each differs from the one before in a field that comes earlier in
     // the order, and is less in all the fields after that.
-    let top = V {
-        seq: 5,
-        score: "null",
-        edited: "false",
-        body: "a",
-        author: "[deleted]",
-        parent: "",
-        link: "a",
-        subreddit: "a",
-        created: 1,
-    };
+    let top =
+        V { seq: 5, score: "null", edited: "false", body: "a", author: "[deleted]", parent: "", link: "a", subreddit: "a", created: 1 };
     let rising = [
-        V {
-            seq: 4,
-            score: "99",
-            body: "[removed]",
-            created: 9,
-            ..top.clone()
-        },
+        V { seq: 4, score: "99", body: "[removed]", created: 9, ..top.clone() },
         top.clone(),
-        V {
-            created: 2,
-            ..top.clone()
-        },
-        V {
-            subreddit: "b",
-            ..top.clone()
-        },
-        V {
-            link: "b",
-            subreddit: "B",
-            ..top.clone()
-        },
-        V {
-            parent: "t1_b",
-            link: "a",
-            ..top.clone()
-        },
-        V {
-            author: "B",
-            ..top.clone()
-        },
-        V {
-            author: "b",
-            ..top.clone()
-        }, // bytewise
-        V {
-            body: "b",
-            ..top.clone()
-        },
-        V {
-            edited: "9",
-            ..top.clone()
-        }, // null is lowest
-        V {
-            edited: "10",
-            ..top.clone()
-        }, // numbers as numbers
-        V {
-            score: "-2",
-            ..top.clone()
-        },
-        V {
-            score: "9",
-            ..top.clone()
-        },
-        V {
-            score: "10",
-            ..top.clone()
-        },
-        V {
-            body: "[deleted]",
-            created: 0,
-            ..top.clone()
-        },
-        V {
-            body: "[removed]",
-            created: 0,
-            ..top.clone()
-        },
-        V {
-            body: "[deleted]",
-            score: "-1",
-            ..top.clone()
-        },
-        V {
-            seq: 6,
-            created: 0,
-            ..top.clone()
-        },
+        V { created: 2, ..top.clone() },
+        V { subreddit: "b", ..top.clone() },
+        V { link: "b", subreddit: "B", ..top.clone() },
+        V { parent: "t1_b", link: "a", ..top.clone() },
+        V { author: "B", ..top.clone() },
+        V { author: "b", ..top.clone() }, // bytewise
+        V { body: "b", ..top.clone() },
+        V { edited: "9", ..top.clone() },  // null is lowest
+        V { edited: "10", ..top.clone() }, // numbers as numbers
+        V { score: "-2", ..top.clone() },
+        V { score: "9", ..top.clone() },
+        V { score: "10", ..top.clone() },
+        V { body: "[deleted]", created: 0, ..top.clone() },
+        V { body: "[removed]", created: 0, ..top.clone() },
+        V { body: "[deleted]", score: "-1", ..top.clone() },
+        V { seq: 6, created: 0, ..top.clone() },
     ];
     let shown = |lines: &[&str]| {
         let t = tables(lines);
@@ -331,23 +231,13 @@ fn each_field_of_the_order_decides_in_turn() {
 
 #[test]
 fn versions_of_dumps() {
-    let v = |fields: &str, body: &str| {
-        format!(
-            r#"{{"id":"x","body":"{body}","link_id":"t3_s","author":"a","subreddit":"r",{fields}}}"#
-        )
-    };
+    let v = |fields: &str, body: &str| format!(r#"{{"id":"x","body":"{body}","link_id":"t3_s","author":"a","subreddit":"r",{fields}}}"#);
     let text = |lines: &[&str]| column(&tables(lines), "messages", "text").join(",");
     let created = v(r#""created_utc":100,"edited":false"#, "created");
     let edited = v(r#""created_utc":100,"edited":150.0"#, "edited");
-    let read = v(
-        r#""created_utc":100,"edited":150.0,"retrieved_on":200"#,
-        "read",
-    );
+    let read = v(r#""created_utc":100,"edited":150.0,"retrieved_on":200"#, "read");
     let read_utc = v(r#""created_utc":"100","retrieved_utc":300"#, "read_utc");
-    let again = v(
-        r#""created_utc":100.9,"retrieved_on":200,"_meta":{"retrieved_2nd_on":400}"#,
-        "again",
-    );
+    let again = v(r#""created_utc":100.9,"retrieved_on":200,"_meta":{"retrieved_2nd_on":400}"#, "again");
     let all = [&created, &edited, &read, &read_utc, &again];
     for high in 0..5 {
         for low in 0..high {
@@ -375,10 +265,7 @@ fn tombstones_stay_and_versions_after_them_live() {
         let t = tables(&lines);
         assert!(t["messages"].is_empty() && t["users"].is_empty() && t["communities"].is_empty());
         // A deletion names its conversation and no community.
-        assert_eq!(
-            rows(&t, "conversations"),
-            ["reddit:t3_s\t\t0\t0\t0\t1\t\t\t\t"]
-        );
+        assert_eq!(rows(&t, "conversations"), ["reddit:t3_s\t\t0\t0\t0\t1\t\t\t\t"]);
     }
     let t = tables(&[u, d, c]);
     assert_eq!(column(&t, "messages", "text"), ["back"]);
@@ -389,18 +276,13 @@ fn tombstones_stay_and_versions_after_them_live() {
     let t = tables(&[s, d]);
     assert_eq!(column(&t, "messages", "message"), ["reddit:t3_x"]);
     let t = tables(&[s, r#"{"op":"d","seq":2,"id":"t3_x","link_id":"t3_x"}"#]);
-    assert_eq!(
-        rows(&t, "conversations"),
-        ["reddit:t3_x\t\t0\t0\t0\t1\t\t\t\t"]
-    );
+    assert_eq!(rows(&t, "conversations"), ["reddit:t3_x\t\t0\t0\t0\t1\t\t\t\t"]);
 }
 
 #[test]
 fn removed_counts_where_the_tombstone_says() {
     let c = |id: &str, body: &str, extra: &str| {
-        format!(
-            r#"{{"id":"{id}","body":"{body}","link_id":"t3_s","subreddit":"r","created_utc":5{extra}}}"#
-        )
+        format!(r#"{{"id":"{id}","body":"{body}","link_id":"t3_s","subreddit":"r","created_utc":5{extra}}}"#)
     };
     let t = tables(&[
         &c("a", "[deleted]", ""),
@@ -414,13 +296,7 @@ fn removed_counts_where_the_tombstone_says() {
         // of r and q, r is the greater; 10 + 9 characters
         ["reddit:t3_s\treddit:r\t2\t1\t19\t3\t5\t5\t1\t"]
     );
-    assert_eq!(
-        rows(&t, "communities"),
-        [
-            "reddit:q\t1\t1\t1\t9\t0\t5\t5",
-            "reddit:r\t1\t0\t1\t10\t2\t5\t5"
-        ]
-    );
+    assert_eq!(rows(&t, "communities"), ["reddit:q\t1\t1\t1\t9\t0\t5\t5", "reddit:r\t1\t0\t1\t10\t2\t5\t5"]);
 }
 
 #[test]
@@ -439,14 +315,7 @@ fn replies_name_the_author_of_a_tombstone_too() {
     ];
     let mut all: Vec<&str> = lines.iter().map(String::as_str).collect();
     all.extend([s.as_str(), gone]);
-    assert_eq!(
-        rows(&tables(&all), "replies"),
-        [
-            "reddit:bob\treddit:ann\t1",
-            "reddit:bob\treddit:cat\t1",
-            "reddit:dan\treddit:bob\t2"
-        ]
-    );
+    assert_eq!(rows(&tables(&all), "replies"), ["reddit:bob\treddit:ann\t1", "reddit:bob\treddit:cat\t1", "reddit:dan\treddit:bob\t2"]);
 }
 
 #[test]
@@ -458,30 +327,10 @@ fn users_sum_their_live_messages() {
         r#"{"id":"n","body":"x","author":"","subreddit":"r","created_utc":3600,"link_id":"t3_s"}"#,
     ]);
     // messages 3, characters 2 + 0 + 4, score 7, edited 2, first, last, conversations 1, communities 2
-    assert_eq!(
-        rows(&t, "users"),
-        ["reddit:A\\tb\t3\t6\t7\t2\t3599\t7200\t1\t2"]
-    );
-    assert_eq!(
-        rows(&t, "user_hours"),
-        [
-            "reddit:A\\tb\t0\t1",
-            "reddit:A\\tb\t1\t1",
-            "reddit:A\\tb\t2\t1"
-        ]
-    );
-    assert_eq!(
-        rows(&t, "community_hours"),
-        [
-            "reddit:q\t0\t1\t1",
-            "reddit:r\t1\t2\t1",
-            "reddit:r\t2\t1\t1"
-        ]
-    );
-    assert_eq!(
-        rows(&t, "messages")[3],
-        "reddit:t3_s\treddit:t3_s\treddit:r\treddit:A\\tb\t\t3600\t3700\t10\tx\\nyz"
-    );
+    assert_eq!(rows(&t, "users"), ["reddit:A\\tb\t3\t6\t7\t2\t3599\t7200\t1\t2"]);
+    assert_eq!(rows(&t, "user_hours"), ["reddit:A\\tb\t0\t1", "reddit:A\\tb\t1\t1", "reddit:A\\tb\t2\t1"]);
+    assert_eq!(rows(&t, "community_hours"), ["reddit:q\t0\t1\t1", "reddit:r\t1\t2\t1", "reddit:r\t2\t1\t1"]);
+    assert_eq!(rows(&t, "messages")[3], "reddit:t3_s\treddit:t3_s\treddit:r\treddit:A\\tb\t\t3600\t3700\t10\tx\\nyz");
     assert_eq!(rows(&t, "user_names"), ["reddit:A\\tb\tA\\tb"]);
 }
 
@@ -511,77 +360,36 @@ fn top_users_are_ten_and_ties_go_by_name() {
 }
 
 fn telegram(update: i64, kind: &str, fields: &str) -> String {
-    format!(
-        r#"{{"update_id":{update},"{kind}":{{"chat":{{"id":-1001,"type":"supergroup","title":"C{update}"}},{fields}}}}}"#
-    )
+    format!(r#"{{"update_id":{update},"{kind}":{{"chat":{{"id":-1001,"type":"supergroup","title":"C{update}"}},{fields}}}}}"#)
 }
 
 #[test]
 fn telegram_names_come_from_the_last_message() {
     let from = |name: &str| format!(r#""from":{{"id":7,{name}}},"text":"x""#);
-    let a = telegram(
-        1,
-        "message",
-        &format!(
-            r#""message_id":1,"date":10,{}"#,
-            from(r#""first_name":"Ann""#)
-        ),
-    );
-    let b = telegram(
-        2,
-        "message",
-        &format!(
-            r#""message_id":2,"date":20,{}"#,
-            from(r#""first_name":"Ann","last_name":"L""#)
-        ),
-    );
+    let a = telegram(1, "message", &format!(r#""message_id":1,"date":10,{}"#, from(r#""first_name":"Ann""#)));
+    let b = telegram(2, "message", &format!(r#""message_id":2,"date":20,{}"#, from(r#""first_name":"Ann","last_name":"L""#)));
     // A later update, but an edit of the earlier message.
     let a2 = telegram(
         3,
         "edited_message",
-        &format!(
-            r#""message_id":1,"date":10,"edit_date":99,{}"#,
-            from(r#""first_name":"Z","username":"zed""#)
-        ),
+        &format!(r#""message_id":1,"date":10,"edit_date":99,{}"#, from(r#""first_name":"Z","username":"zed""#)),
     );
     let b2 = telegram(
         4,
         "edited_message",
-        &format!(
-            r#""message_id":2,"date":20,"edit_date":21,{}"#,
-            from(r#""first_name":"Z","username":"zed""#)
-        ),
+        &format!(r#""message_id":2,"date":20,"edit_date":21,{}"#, from(r#""first_name":"Z","username":"zed""#)),
     );
     let names = |lines: &[&str]| {
         let t = tables(lines);
-        (
-            rows(&t, "user_names").join(","),
-            rows(&t, "community_names").join(","),
-        )
+        (rows(&t, "user_names").join(","), rows(&t, "community_names").join(","))
     };
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(names(&[&a]), pair("telegram:7\tAnn", "telegram:-1001\tC1"));
-    assert_eq!(
-        names(&[&b, &a2, &a]),
-        pair("telegram:7\tAnn L", "telegram:-1001\tC2")
-    );
-    assert_eq!(
-        names(&[&b2, &b, &a2, &a]),
-        pair("telegram:7\t@zed", "telegram:-1001\tC4")
-    );
+    assert_eq!(names(&[&b, &a2, &a]), pair("telegram:7\tAnn L", "telegram:-1001\tC2"));
+    assert_eq!(names(&[&b2, &b, &a2, &a]), pair("telegram:7\t@zed", "telegram:-1001\tC4"));
     // The same second: the greater id.
-    let c = telegram(
-        0,
-        "message",
-        &format!(
-            r#""message_id":3,"date":20,{}"#,
-            from(r#""first_name":"C""#)
-        ),
-    );
-    assert_eq!(
-        names(&[&c, &b]),
-        pair("telegram:7\tC", "telegram:-1001\tC0")
-    );
+    let c = telegram(0, "message", &format!(r#""message_id":3,"date":20,{}"#, from(r#""first_name":"C""#)));
+    assert_eq!(names(&[&c, &b]), pair("telegram:7\tC", "telegram:-1001\tC0"));
 }
 
 #[test]
@@ -597,21 +405,9 @@ fn telegram_identity() {
             "message",
             r#""message_id":6,"date":10,"caption":"y","photo":[],"from":{"id":7},"message_thread_id":3,"reply_to_message":{"message_id":5}"#,
         ),
-        telegram(
-            3,
-            "channel_post",
-            r#""message_id":7,"date":10,"sticker":{},"external_reply":{"message_id":1}"#,
-        ),
-        telegram(
-            4,
-            "edited_channel_post",
-            r#""message_id":7,"date":10,"edit_date":12,"text":"z""#,
-        ),
-        telegram(
-            3,
-            "message",
-            r#""message_id":6,"date":10,"text":"same second, later update","from":{"id":7}"#,
-        ),
+        telegram(3, "channel_post", r#""message_id":7,"date":10,"sticker":{},"external_reply":{"message_id":1}"#),
+        telegram(4, "edited_channel_post", r#""message_id":7,"date":10,"edit_date":12,"text":"z""#),
+        telegram(3, "message", r#""message_id":6,"date":10,"text":"same second, later update","from":{"id":7}"#),
     ];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     assert_eq!(
@@ -622,10 +418,7 @@ fn telegram_identity() {
             "telegram:-1001:7\ttelegram:-1001.0\ttelegram:-1001\t\t\t10\t12\t\tz",
         ]
     );
-    assert_eq!(
-        column(&tables(&lines[1..2]), "messages", "parent"),
-        ["telegram:-1001:5"]
-    );
+    assert_eq!(column(&tables(&lines[1..2]), "messages", "parent"), ["telegram:-1001:5"]);
 }
 
 #[test]
@@ -636,19 +429,14 @@ fn desktop_exports_merge_with_updates() {
         {"id":7,"type":"message","date":"2020-01-01T00:00:00","from":"Ann","from_id":"user7","text":"lost"},
         {"id":8,"type":"service","date_unixtime":"10","action":"pin_message","text":""}]}"#;
     let update = |date: &str, text: &str| {
-        format!(
-            r#"{{"update_id":1,"message":{{"chat":{{"id":-1001234567890}},"message_id":5,{date},"text":"{text}"}}}}"#
-        )
+        format!(r#"{{"update_id":1,"message":{{"chat":{{"id":-1001234567890}},"message_id":5,{date},"text":"{text}"}}}}"#)
     };
     let mut o = Oracle::new(NOW);
     o.record(update(r#""date":10"#, "A").as_bytes());
     o.document(export.as_bytes());
     let c = o.counts();
     assert_eq!((c.read, c.accepted), (5, 3));
-    assert_eq!(
-        (c.ignored.values().sum::<u64>(), c.dead["no_utc_time"]),
-        (1, 1)
-    );
+    assert_eq!((c.ignored.values().sum::<u64>(), c.dead["no_utc_time"]), (1, 1));
     assert_eq!(
         rows(&o.tables(), "messages"),
         [
@@ -682,16 +470,7 @@ fn what_is_a_record() {
     ]);
     let c = o.counts();
     let ignored: Vec<_> = c.ignored.iter().map(|(k, v)| format!("{k} {v}")).collect();
-    assert_eq!(
-        ignored,
-        [
-            "date_0 1",
-            "kind:callback_query 1",
-            "kind:more 1",
-            "kind:poll 1",
-            "no_conversation 2"
-        ]
-    );
+    assert_eq!(ignored, ["date_0 1", "kind:callback_query 1", "kind:more 1", "kind:poll 1", "no_conversation 2"]);
     let dead: Vec<_> = c.dead.iter().map(|(k, v)| format!("{k} {v}")).collect();
     assert_eq!(dead, ["future 1", "json 2", "shape 2"]);
     assert_eq!((c.read, c.accepted), (15, 4));

@@ -7,12 +7,6 @@ pub const COLUMNS: &[&str] = &["user", "hour", "messages"];
 pub fn rows(winners: &Winners) -> Vec<Row> {
     group(live(winners), |m| Some((m.user.as_deref()?, hour(m))))
         .into_iter()
-        .map(|((user, hour), messages)| {
-            vec![
-                user.to_owned(),
-                hour.to_string(),
-                messages.len().to_string(),
-            ]
-        })
+        .map(|((user, hour), messages)| vec![user.to_owned(), hour.to_string(), messages.len().to_string()])
         .collect()
 }

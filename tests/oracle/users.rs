@@ -5,17 +5,7 @@
 
 use super::{Row, Winners, distinct, group, live};
 
-pub const COLUMNS: &[&str] = &[
-    "user",
-    "messages",
-    "characters",
-    "score",
-    "edited",
-    "first_at",
-    "last_at",
-    "conversations",
-    "communities",
-];
+pub const COLUMNS: &[&str] = &["user", "messages", "characters", "score", "edited", "first_at", "last_at", "conversations", "communities"];
 
 pub fn rows(winners: &Winners) -> Vec<Row> {
     let by_user = group(live(winners), |m| m.user.as_deref());

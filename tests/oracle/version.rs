@@ -22,18 +22,7 @@ pub fn compare(a: &Message, b: &Message) -> Ordering {
 /// tuples of the fields are the whole rule.
 pub fn by_contract(a: &Message, b: &Message) -> Ordering {
     fn fields(m: &Message) -> impl Ord + '_ {
-        (
-            m.version,
-            m.tombstone,
-            m.score,
-            m.edited_at,
-            &m.text,
-            &m.user,
-            &m.parent,
-            &m.conversation,
-            &m.community,
-            m.created_at,
-        )
+        (m.version, m.tombstone, m.score, m.edited_at, &m.text, &m.user, &m.parent, &m.conversation, &m.community, m.created_at)
     }
     fields(a).cmp(&fields(b))
 }

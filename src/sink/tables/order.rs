@@ -1,42 +1,69 @@
 //! The order of a table's rows: bytewise by the key's columns as they stand in the TSV.
 //!
-//! Sorting texts of a million rows would read each some twenty times. So each key column becomes a number that sorts as its text does:
-//! a name or id its rank among the column's, an integer its digits, left-aligned.
+//! ```text
+//!   key (reddit:spez, 482136)  -->  rank of the name (32 bits) | digits of the number, left-aligned (70 bits)  -->  sort
+//! ```
+//!
+//! Sorting the texts of a million rows would read each some twenty times. So each key becomes a number that sorts as its text does:
+//! a name or an id is its rank among the column's, an integer its decimal digits.
 
 use eddy_schemas::row::Kind;
-use eddy_schemas::{Cell, View, codec};
+use eddy_schemas::{Cell, Changes, codec};
 use hashbrown::HashMap;
 
-use super::{Live, text};
+use super::text;
 
-/// Keys have at most this many columns.
-const COLUMNS_MAX: usize = 2;
+/// The last change of each key that has a row, in the order of the table.
+pub(super) struct Order(Vec<(u128, u64)>);
 
-/// Indexes of `live` in the order of the table.
-pub(super) fn sorted(view: &View, live: &[Live<'_>]) -> Vec<usize> {
-    assert!(view.key.len() <= COLUMNS_MAX, "a wider key needs a wider sort");
-    let mut orders: Vec<([u128; COLUMNS_MAX], u32)> = (0..live.len()).map(|at| ([0; COLUMNS_MAX], at as u32)).collect();
-    let mut cells = vec![];
-    for (column, described) in view.key.iter().enumerate() {
-        let mut cell_of = |at: usize| {
-            cells.clear();
-            codec::decode_key(view.key, live[at].key, &mut cells);
-            cells[column]
-        };
-        if described.kind == Kind::Int {
-            for (order, at) in &mut orders {
-                let Cell::Int(n) = cell_of(*at as usize) else { unreachable!("an Int column") };
-                order[column] = digits(n);
-            }
-        } else {
-            let ranks = ranks((0..live.len()).map(&mut cell_of));
-            for (order, at) in &mut orders {
-                order[column] = u128::from(ranks[&handle(cell_of(*at as usize))]);
+const RANK_BITS: u32 = 32;
+const INTEGER_BITS: u32 = 70;
+
+impl Order {
+    pub(super) fn new(changes: &Changes) -> Self {
+        let view = changes.view;
+        let bits: u32 = view.key.iter().map(|column| if column.kind == Kind::Int { INTEGER_BITS } else { RANK_BITS }).sum();
+        assert!(bits <= u128::BITS, "a wider key needs a wider sort");
+        let mut orders = vec![(0u128, 0u64); changes.len()];
+        let mut cells = vec![];
+        for (at, column) in view.key.iter().enumerate() {
+            let mut cells = changes.places().map(|(place, change)| {
+                cells.clear();
+                codec::decode_key(view.key, change.key, &mut cells);
+                (place, cells[at])
+            });
+            if column.kind == Kind::Int {
+                for (order, (place, cell)) in orders.iter_mut().zip(&mut cells) {
+                    let Cell::Int(n) = cell else { unreachable!("an Int column") };
+                    *order = (order.0 << INTEGER_BITS | digits(n), place);
+                }
+            } else {
+                let cells: Vec<(u64, u64)> = cells.map(|(place, cell)| (place, handle(cell))).collect();
+                let ranks = ranks(column.kind, cells.iter().map(|(_, handle)| *handle));
+                for (order, (place, handle)) in orders.iter_mut().zip(cells) {
+                    *order = (order.0 << RANK_BITS | u128::from(ranks[&handle]), place);
+                }
             }
         }
+        // Places ascend with time, so the last of a key comes last.
+        orders.sort_unstable();
+        let mut last = 0;
+        for at in 0..orders.len() {
+            if at + 1 == orders.len() || orders[at].0 != orders[at + 1].0 {
+                if changes.at(orders[at].1).row.is_some() {
+                    orders[last] = orders[at];
+                    last += 1;
+                }
+            }
+        }
+        orders.truncate(last);
+        Order(orders)
     }
-    orders.sort_unstable();
-    orders.into_iter().map(|(_, at)| at as usize).collect()
+
+    /// Where the rows stand in the changes.
+    pub(super) fn places(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(|(_, place)| *place)
+    }
 }
 
 fn handle(cell: Cell) -> u64 {
@@ -47,38 +74,36 @@ fn handle(cell: Cell) -> u64 {
     }
 }
 
-/// Each distinct cell's place among all, by text.
-fn ranks(cells: impl Iterator<Item = Cell>) -> HashMap<u64, u32, foldhash::fast::FixedState> {
-    let mut distinct: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
-    let mut all = vec![];
-    for cell in cells {
-        if distinct.insert(handle(cell), 0).is_none() {
-            all.push(cell);
-        }
+/// Each distinct handle's place among all, by text.
+fn ranks(kind: Kind, handles: impl Iterator<Item = u64>) -> HashMap<u64, u32, foldhash::fast::FixedState> {
+    let mut ranks: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
+    ranks.extend(handles.map(|handle| (handle, 0)));
+    let (mut texts, mut all) = (Vec::new(), Vec::with_capacity(ranks.len()));
+    for &handle in ranks.keys() {
+        let start = texts.len();
+        text::handle(kind, handle, &mut texts);
+        all.push((start, texts.len(), handle));
     }
-    // Ids are numbers inside; names are strings already.
-    match all.first() {
-        Some(Cell::Id(_)) => all.sort_by_cached_key(|cell| text::escaped(*cell)),
-        _ => all.sort_by(|a, b| text::escaped(*a).cmp(&text::escaped(*b))),
+    all.sort_unstable_by(|a, b| texts[a.0..a.1].cmp(&texts[b.0..b.1]));
+    for (rank, (_, _, handle)) in all.into_iter().enumerate() {
+        ranks.insert(handle, rank as u32);
     }
-    for (rank, cell) in all.into_iter().enumerate() {
-        distinct.insert(handle(cell), rank as u32);
-    }
-    distinct
+    ranks
 }
 
-/// A number that sorts as the decimal text of `n` does.
+/// A number of [`INTEGER_BITS`] bits that sorts as the decimal text of `n` does.
 fn digits(n: i64) -> u128 {
     let magnitude = n.unsigned_abs();
     let length = magnitude.checked_ilog10().map_or(1, |log| log + 1);
-    let aligned = u128::from(magnitude) * 10u128.pow(20 - length);
-    // `-` sorts before every digit.
-    u128::from(n >= 0) << 120 | aligned << 8 | u128::from(length)
+    // 19 digits fit in 64 bits, and so do all of an i64's.
+    let aligned = u128::from(magnitude) * 10u128.pow(19 - length);
+    // `-` sorts before every digit; `1` before `10`.
+    u128::from(n >= 0) << 69 | aligned << 5 | u128::from(length)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::digits;
+    use super::{INTEGER_BITS, digits};
 
     #[test]
     fn numbers_sort_as_their_texts() {
@@ -87,5 +112,6 @@ mod tests {
         let by_text = numbers.clone();
         numbers.sort_by_key(|n| digits(*n));
         assert_eq!(numbers, by_text);
+        assert!(numbers.iter().all(|n| digits(*n) >> INTEGER_BITS == 0));
     }
 }

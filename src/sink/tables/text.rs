@@ -1,73 +1,81 @@
 //! A row as text: TSV fields and JSON objects.
 
-use std::borrow::Cow;
-use std::io::{self, Write};
+use eddy_schemas::row::Kind;
+use eddy_schemas::{Cell, MessageId, Name, View};
 
-use eddy_schemas::{Cell, View};
-
-use super::{Failure, Row};
+use crate::texts::{Error, Texts};
 
 /// `\`, tab, line feed and carriage return are written `\\ \t \n \r`.
-fn escape(text: Cow<'_, str>) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
-        return text;
+fn escape(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(match rest[at] {
+            b'\\' => b"\\\\",
+            b'\t' => b"\\t",
+            b'\n' => b"\\n",
+            _ => b"\\r",
+        });
+        rest = &rest[at + 1..];
     }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        match character {
-            '\\' => escaped.push_str("\\\\"),
-            '\t' => escaped.push_str("\\t"),
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            other => escaped.push(other),
-        }
-    }
-    Cow::Owned(escaped)
+    out.extend_from_slice(rest);
 }
 
-/// A cell as a TSV field; texts are not here.
-pub(super) fn escaped(cell: Cell) -> Cow<'static, str> {
-    match cell {
-        Cell::Null | Cell::Text(_) => Cow::Borrowed(""),
-        Cell::Int(n) => Cow::Owned(n.to_string()),
-        Cell::Key(name) => escape(Cow::Borrowed(name.as_str())),
-        Cell::Display(name) => escape(Cow::Borrowed(name.bare())),
-        Cell::Id(id) => escape(Cow::Owned(id.to_string())),
+fn id(id: MessageId, out: &mut Vec<u8>) {
+    match id.as_name() {
+        // Only ids of unusual text can hold anything to be escaped.
+        Some(name) => escape(name.as_str(), out),
+        None => id.write(out),
     }
 }
 
-pub(super) fn header(view: &View, out: &mut impl Write) -> io::Result<()> {
+/// The text of a handle (a name's number or an id's bits) as a field.
+pub(super) fn handle(kind: Kind, handle: u64, out: &mut Vec<u8>) {
+    let name = || u32::try_from(handle).ok().and_then(Name::from_index).expect("a name's number");
+    match kind {
+        Kind::Key => escape(name().as_str(), out),
+        Kind::Display => escape(name().bare(), out),
+        Kind::Id => id(MessageId::from_bits(handle).expect("an id's bits"), out),
+        Kind::Int | Kind::Text => unreachable!("integers and texts have no handles"),
+    }
+}
+
+pub(super) fn header(view: &View, out: &mut Vec<u8>) {
     let names: Vec<&str> = view.all_columns().map(|column| column.name).collect();
-    writeln!(out, "{}", names.join("\t"))
+    out.extend_from_slice(names.join("\t").as_bytes());
+    out.push(b'\n');
 }
 
-impl Row<'_> {
-    pub(super) fn tsv(&self, out: &mut impl Write) -> Result<(), Failure> {
-        for (at, cell) in self.cells.iter().enumerate() {
-            if at > 0 {
-                out.write_all(b"\t")?;
-            }
-            match *cell {
-                Cell::Text(place) => out.write_all(escape(self.texts.text(place)?.into()).as_bytes())?,
-                Cell::Int(n) => write!(out, "{n}")?,
-                other => out.write_all(escaped(other).as_bytes())?,
-            }
+pub(super) fn tsv(cells: &[Cell], texts: &dyn Texts, out: &mut Vec<u8>) -> Result<(), Error> {
+    for (at, cell) in cells.iter().enumerate() {
+        if at > 0 {
+            out.push(b'\t');
         }
-        Ok(out.write_all(b"\n")?)
+        match *cell {
+            Cell::Null => {}
+            Cell::Int(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+            Cell::Key(name) => escape(name.as_str(), out),
+            Cell::Display(name) => escape(name.bare(), out),
+            Cell::Id(key) => id(key, out),
+            Cell::Text(place) => escape(&texts.text(place)?, out),
+        }
     }
+    out.push(b'\n');
+    Ok(())
+}
 
-    pub(super) fn json(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let mut object = serde_json::Map::new();
-        for (column, cell) in self.view.all_columns().zip(self.cells) {
-            object.insert(column.name.to_owned(), cell_json(*cell, self.texts)?);
-        }
-        serde_json::to_writer(&mut *out, &object).map_err(io::Error::from)?;
-        Ok(out.write_all(b"\n")?)
+pub(super) fn json(view: &View, cells: &[Cell], texts: &dyn Texts, out: &mut Vec<u8>) -> Result<(), Error> {
+    let mut object = serde_json::Map::new();
+    for (column, cell) in view.all_columns().zip(cells) {
+        object.insert(column.name.to_owned(), value(*cell, texts)?);
     }
+    serde_json::to_writer(&mut *out, &object).expect("memory takes whatever is written");
+    out.push(b'\n');
+    Ok(())
 }
 
 /// A cell as JSON.
-fn cell_json(cell: Cell, texts: &dyn crate::texts::Texts) -> Result<serde_json::Value, crate::texts::Error> {
+pub fn value(cell: Cell, texts: &dyn Texts) -> Result<serde_json::Value, Error> {
     Ok(match cell {
         Cell::Null => serde_json::Value::Null,
         Cell::Int(n) => n.into(),

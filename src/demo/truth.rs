@@ -1,0 +1,97 @@
+//! Truth: what the views must show, known from what was generated, compared all the time with what the store holds.
+//!
+//! ```text
+//!   source, sandbox --> ledger --> log --> engine --> store
+//!                          |                 |          |
+//!                       pending --[ closed: bound ]--> facts --expected rows--> compare --> TruthRow a view
+//! ```
+//!
+//! It shares no code with the dataflows: it never reads the records, and recounts each entity from compact facts in the plainest way.
+//!
+//! # Invariants
+//! 1. The facts are those of the records below the bound, and of no others: pending events wait until the engine has closed past
+//!    them. So a row that changed last at or before the bound's tick must be equal, also while more events come ([`crate::progress::Progress`]).
+//! 2. A difference counts only if no event on its way can explain it: the row changed at or before the tick, or nothing pending
+//!    touches it, or (a row that is missing) too little is pending to have removed it. All else is looked at again later. It
+//!    must show twice before it is told.
+//! 3. Every row is looked at again and again, the latest changes first, within a share of one core; no slice of work is longer than
+//!    a few milliseconds. Rows that belong to nothing the truth knows are found by reading the store from end to end.
+
+mod check;
+mod compare;
+mod expected;
+mod facts;
+mod ledger;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+pub use check::{Config, Parts, Stop, Truth};
+pub use expected::{Row as ExpectedRow, all as all_rows};
+pub use facts::Facts;
+pub use ledger::Ledger;
+
+pub use crate::serve::TruthRow;
+
+/// Something that rows are about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entity {
+    User(u32),
+    Conversation(u32),
+    Community(u8),
+    Message(u32),
+    /// A row whose key is of nothing that was ever generated: the view's place in [`VIEWS`], and the key.
+    Stray(usize, Vec<Cell>),
+}
+
+use eddy_schemas::rows::{
+    Communities, CommunityDays, CommunityHours, CommunityNames, Conversations, Messages, Replies, Sessions, TopUsers, UserHours, UserNames,
+    Users,
+};
+use eddy_schemas::{Cell, Row, View};
+
+/// The views that are checked: all over live messages.
+pub static VIEWS: [&View; 12] = [
+    Users::VIEW,
+    Conversations::VIEW,
+    Communities::VIEW,
+    UserHours::VIEW,
+    CommunityHours::VIEW,
+    CommunityDays::VIEW,
+    Sessions::VIEW,
+    TopUsers::VIEW,
+    Replies::VIEW,
+    Messages::VIEW,
+    UserNames::VIEW,
+    CommunityNames::VIEW,
+];
+
+pub(crate) const USERS: usize = 0;
+pub(crate) const CONVERSATIONS: usize = 1;
+pub(crate) const COMMUNITIES: usize = 2;
+pub(crate) const USER_HOURS: usize = 3;
+pub(crate) const COMMUNITY_HOURS: usize = 4;
+pub(crate) const COMMUNITY_DAYS: usize = 5;
+pub(crate) const SESSIONS: usize = 6;
+pub(crate) const TOP_USERS: usize = 7;
+pub(crate) const REPLIES: usize = 8;
+pub(crate) const MESSAGES: usize = 9;
+pub(crate) const USER_NAMES: usize = 10;
+pub(crate) const COMMUNITY_NAMES: usize = 11;
+
+/// The views whose rows start with a user, a conversation, a community, a message.
+const OF_USER: [usize; 5] = [USERS, USER_HOURS, SESSIONS, REPLIES, USER_NAMES];
+const OF_COMMUNITY: [usize; 5] = [COMMUNITIES, COMMUNITY_HOURS, COMMUNITY_DAYS, TOP_USERS, COMMUNITY_NAMES];
+
+impl Entity {
+    /// The views that hold its rows.
+    pub(crate) fn views(&self) -> Vec<usize> {
+        match self {
+            Entity::User(_) => OF_USER.to_vec(),
+            Entity::Conversation(_) => vec![CONVERSATIONS],
+            Entity::Community(_) => OF_COMMUNITY.to_vec(),
+            Entity::Message(_) => vec![MESSAGES],
+            Entity::Stray(view, _) => vec![*view],
+        }
+    }
+}

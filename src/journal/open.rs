@@ -1,0 +1,155 @@
+//! Opening: what a crash can have left is mended and said; anything else is refused.
+//!
+//! ```text
+//!   last segment:  [ good frames ][ a bad one ][ nothing valid ]        --> cut at the bad one
+//!                  [ good frames ][ a bad one ][ a valid one ]          --> damage, unless the machine lost its power since
+//!                                                                           and no valid one says that the bad one was synced
+//! ```
+//!
+//! A killed process leaves a first part of what it wrote, so nothing valid can follow a bad frame. After a power cut any
+//! page that was not synced may be missing, so there it can; but never below a position that was synced.
+
+use std::collections::VecDeque;
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::segment::{self, Entry, Index, Sealed};
+use super::{Active, Config, Cut, Error, Journal, Lock, Shared, frame};
+
+pub fn open(dir: &Path, config: Config) -> Result<Journal, Error> {
+    assert!(config.segment_bytes <= 1 << 30, "segments of at most 1 GiB");
+    fs::create_dir_all(dir).map_err(Error::io(dir, "make the folder"))?;
+    let lock = Lock::take(dir)?;
+    let firsts = list(dir)?;
+    let (shared, cut) = match firsts.split_last() {
+        None => (fresh(dir, VecDeque::new(), 0)?, None),
+        Some((&last, sealed)) => {
+            check_sealed(dir, &firsts)?;
+            open_last(dir, sealed.iter().copied().collect(), last, lock.same_boot)?
+        }
+    };
+    if let Some(Cut { path, at, bytes }) = &cut {
+        tracing::warn!(path = %path.display(), at, bytes, "torn tail cut off");
+    }
+    Ok(Journal {
+        dir: dir.into(),
+        config,
+        cut,
+        writer: Mutex::default(),
+        shared: RwLock::new(shared),
+        opened: Mutex::default(),
+        failed: AtomicBool::new(false),
+        _lock: lock,
+    })
+}
+
+/// First numbers of the segments there are, ascending. Segments that never got their name are removed.
+fn list(dir: &Path) -> Result<Vec<u64>, Error> {
+    let mut firsts = vec![];
+    for entry in fs::read_dir(dir).map_err(Error::io(dir, "list"))? {
+        let entry = entry.map_err(Error::io(dir, "list"))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if let Some(first) = segment::first_of(name) {
+            firsts.push(first);
+        } else if name.ends_with(".tmp") {
+            fs::remove_file(entry.path()).map_err(Error::io(entry.path(), "remove"))?;
+        }
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Each segment but the last is sealed and ends where the next starts.
+fn check_sealed(dir: &Path, firsts: &[u64]) -> Result<(), Error> {
+    for pair in firsts.windows(2) {
+        let sealed = Sealed::open(dir, pair[0])?;
+        if sealed.next != pair[1] {
+            return Err(Error::Corrupt { path: sealed.path, at: u64::from(sealed.end), what: "the segment after this one is missing" });
+        }
+    }
+    Ok(())
+}
+
+fn fresh(dir: &Path, sealed: VecDeque<u64>, next: u64) -> Result<Shared, Error> {
+    let active = Arc::new(segment::prepare(dir, next)?.publish(dir)?);
+    Ok(Shared { sealed, active, end: segment::HEADER_BYTES, next, index: Index::default() })
+}
+
+fn open_last(dir: &Path, mut sealed: VecDeque<u64>, first: u64, same_boot: bool) -> Result<(Shared, Option<Cut>), Error> {
+    let path = segment::path(dir, first);
+    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io(&path, "open"))?;
+    let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
+    let salt = segment::check_header(&bytes, &path, first)?;
+    let scan = scan(&bytes, salt, first);
+    if scan.sealed {
+        sealed.push_back(first);
+        return Ok((fresh(dir, sealed, scan.next)?, None));
+    }
+    let at = scan.end as u64;
+    let cut = if scan.end < bytes.len() {
+        if let Some(synced) = valid_after(&bytes, salt, &scan)
+            && (same_boot || synced > at)
+        {
+            return Err(Error::Corrupt { path, at, what: "a bad frame with valid ones after it" });
+        }
+        file.set_len(at).map_err(Error::io(&path, "cut"))?;
+        Some(Cut { path: path.clone(), at, bytes: bytes.len() as u64 - at })
+    } else {
+        None
+    };
+    // From here on frames may say that all before them is synced, also what a killed process left to the kernel.
+    file.sync_all().map_err(Error::io(&path, "sync"))?;
+    let end = scan.end as u32;
+    let active = Arc::new(Active { path, file, salt, first, synced: AtomicU32::new(end) });
+    Ok((Shared { sealed, active, end, next: scan.next, index: scan.index }, cut))
+}
+
+struct Scan {
+    index: Index,
+    /// Where the good frames end.
+    end: usize,
+    next: u64,
+    sealed: bool,
+}
+
+fn scan(bytes: &[u8], salt: u32, first: u64) -> Scan {
+    let mut scan = Scan { index: Index::default(), end: segment::HEADER_BYTES as usize, next: first, sealed: false };
+    while let Some(found) = frame::parse(&bytes[scan.end..], salt) {
+        if found.number == frame::SEAL {
+            let trailer = segment::parse_trailer(&bytes[scan.end + found.size()..], salt);
+            scan.sealed = trailer == Some((scan.end as u32, scan.next));
+            break;
+        }
+        if found.number != scan.next {
+            break;
+        }
+        scan.index.note(Entry { number: (scan.next - first) as u32, position: scan.end as u32 });
+        scan.next += 1;
+        scan.end += found.size();
+    }
+    scan
+}
+
+/// Whether a valid frame stands anywhere after the bad one at the end of a scan; gives the greatest position that one of
+/// them says was synced. Tried at every byte: the length of the bad one may be what is bad.
+fn valid_after(bytes: &[u8], salt: u32, scan: &Scan) -> Option<u64> {
+    let most = scan.next + (bytes.len() / frame::HEAD_BYTES) as u64;
+    let mut found = None;
+    let mut at = scan.end + 1;
+    while let Some(number) = frame::number(&bytes[at.min(bytes.len())..]) {
+        let plausible = number == frame::SEAL || (scan.next..=most).contains(&number);
+        match plausible.then(|| frame::parse(&bytes[at..], salt)).flatten() {
+            Some(frame) => {
+                found = found.max(Some(u64::from(frame.synced)));
+                at += frame.size();
+            }
+            None => at += 1,
+        }
+    }
+    found
+}

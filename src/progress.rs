@@ -1,0 +1,40 @@
+//! How far the engine has come: what of the log the store shows.
+//!
+//! ```text
+//!   log     0 1 2 3 4 5 6 7 8 9     (one partition)
+//!   bound             ^ offset 5    as of tick t: rows that changed last at or before t show records 0..5, and no other
+//! ```
+
+use crate::log::Partition;
+
+/// A tick that has closed, and the records it covers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Bound {
+    /// Milliseconds since 1970; 0 before the first.
+    pub tick: u64,
+    /// For each partition, the first offset that is not covered. A partition that is not named is covered up to 0.
+    pub offsets: Vec<(Partition, u64)>,
+}
+
+impl Bound {
+    /// The first offset of `partition` that is not covered.
+    pub fn offset(&self, partition: Partition) -> u64 {
+        self.offsets.iter().find(|(p, _)| *p == partition).map_or(0, |(_, offset)| *offset)
+    }
+
+    /// The record at `offset` is shown.
+    pub fn covers(&self, partition: Partition, offset: u64) -> bool {
+        offset < self.offset(partition)
+    }
+}
+
+/// What the engine says of itself. The truth check and the bot rely on it.
+///
+/// # Contract
+/// - **Visible**: when `closed` has returned a bound, every record below its offsets shows in the store that belongs to it.
+/// - **Exact**: a row whose `as_of` is at or below the bound's tick is a function of just the records below its offsets (rows that
+///   changed later say so by a greater `as_of`).
+/// - **Monotonic**: neither the tick nor an offset ever goes back.
+pub trait Progress: Send + Sync {
+    fn closed(&self) -> Bound;
+}

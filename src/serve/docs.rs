@@ -1,0 +1,274 @@
+//! `/docs`: OpenAPI, made from the views and the routes; and the same as a page.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use eddy_schemas::{Column, Kind, Path, View};
+use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, ArrayItems, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr, Required,
+    ResponseBuilder, Schema,
+};
+
+use super::{Shared, batch, key, problem, reads, route};
+
+/// Made once: views do not change while eddy runs.
+pub struct Docs {
+    json: String,
+    html: String,
+}
+
+/// A route that no view makes.
+struct Fixed {
+    path: &'static str,
+    method: HttpMethod,
+    says: &'static str,
+    media: &'static str,
+}
+
+const FIXED: [Fixed; 9] = [
+    get("/v1/stream", "Server-sent events: `status` when something changed, at most four a second; `id` is the tick.", "text/event-stream"),
+    get("/health", "Each component's state and last error; always 200.", "application/json"),
+    get("/livez", "200 while the process answers.", "text/plain"),
+    get("/readyz", "200 while reads are served, else 503.", "text/plain"),
+    get("/metrics", "Prometheus text.", "text/plain"),
+    get("/docs", "This page.", "text/html"),
+    get("/docs/openapi.json", "This, as OpenAPI.", "application/json"),
+    get("/", "The live page.", "text/html"),
+    Fixed {
+        path: "/v1/batch",
+        method: HttpMethod::Post,
+        says: "Rows of many keys, of any views, in the order asked; null where there is no row.",
+        media: "application/json",
+    },
+];
+
+const fn get(path: &'static str, says: &'static str, media: &'static str) -> Fixed {
+    Fixed { path, method: HttpMethod::Get, says, media }
+}
+
+impl Docs {
+    pub fn new(views: &[&'static View]) -> Self {
+        let json = openapi(views).to_pretty_json().expect("OpenAPI serializes");
+        Docs { json, html: page(views) }
+    }
+}
+
+pub async fn json(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], shared.docs.json.clone())
+}
+
+pub async fn html(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], shared.docs.html.clone())
+}
+
+fn openapi(views: &[&'static View]) -> OpenApi {
+    let mut paths = PathsBuilder::new();
+    let mut components = ComponentsBuilder::new().schema("Problem", problem_schema());
+    for view in views {
+        components = components.schema(view.name, row_schema(view));
+        if let Some(path) = route(view) {
+            paths = paths.path(path, PathItem::new(HttpMethod::Get, view_operation(view)));
+        }
+    }
+    for fixed in &FIXED {
+        let mut operation = OperationBuilder::new().summary(Some(fixed.says)).operation_id(Some(operation_id(fixed.path)));
+        let schema = if fixed.path == "/v1/batch" {
+            operation = operation.request_body(Some(
+                RequestBodyBuilder::new()
+                    .required(Some(Required::True))
+                    .content("application/json", ContentBuilder::new().schema(Some(batch_schema())).build())
+                    .build(),
+            ));
+            list_schema(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null])), false)
+        } else {
+            ObjectBuilder::new().schema_type(if fixed.media == "application/json" { Type::Object } else { Type::String }).build()
+        };
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let operation = operation
+            .response("200", ResponseBuilder::new().description(fixed.says).content(fixed.media, content).build())
+            .response("default", problem_response());
+        paths = paths.path(fixed.path, PathItem::new(fixed.method.clone(), operation.build()));
+    }
+    let info = InfoBuilder::new()
+        .title("eddy")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Exact, live numbers from what people write on Reddit and Telegram."))
+        .build();
+    OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components.build())).build()
+}
+
+fn operation_id(path: &str) -> String {
+    let name = path.trim_matches('/').replace(['/', '.'], "_");
+    if name.is_empty() { "page".into() } else { name }
+}
+
+fn view_operation(view: &'static View) -> OperationBuilder {
+    let first = &view.key[0];
+    let parameter = ParameterBuilder::new()
+        .name(first.name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(format!("{} As {}.", first.means, key::form(first))))
+        .schema(Some(string()))
+        .example(Some(key::example(first).into()));
+    let mut operation = OperationBuilder::new().tag(view.name).summary(Some(view.means)).operation_id(Some(view.name)).parameter(parameter);
+    let row = Ref::from_schema_name(view.name);
+    let body: RefOr<Schema> = match view.path {
+        Path::Many(..) => {
+            let limit = format!("Rows of a page, 1 to {}; {} unless given.", reads::LIMIT_MAX, reads::LIMIT);
+            let query = |name: &str, means: &str, schema: ObjectBuilder| {
+                ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).description(Some(means)).schema(Some(schema))
+            };
+            operation = operation.parameter(query("limit", &limit, integer())).parameter(query(
+                "cursor",
+                "The `next` of the page before.",
+                string(),
+            ));
+            Schema::from(list_schema(RefOr::<Schema>::from(row), true)).into()
+        }
+        _ => {
+            operation =
+                operation.response("304", ResponseBuilder::new().description("The row is the one that If-None-Match names.").build());
+            row.into()
+        }
+    };
+    let content = ContentBuilder::new().schema(Some(body)).build();
+    operation
+        .response("200", ResponseBuilder::new().description(view.means).content("application/json", content).build())
+        .response("400", problem_response())
+        .response("404", problem_response())
+        .response("503", problem_response())
+}
+
+fn row_schema(view: &View) -> Schema {
+    let mut object = ObjectBuilder::new().description(Some(view.means));
+    for column in view.all_columns() {
+        object = object.property(column.name, column_schema(column)).required(column.name);
+    }
+    object.property("as_of", integer().description(Some("The tick of the row's last change."))).required("as_of").build().into()
+}
+
+fn column_schema(column: &Column) -> ObjectBuilder {
+    let of = if column.kind == Kind::Int { integer() } else { string() };
+    let of = if column.nullable {
+        of.schema_type(SchemaType::from_iter([if column.kind == Kind::Int { Type::Integer } else { Type::String }, Type::Null]))
+    } else {
+        of
+    };
+    of.description(Some(column.means))
+}
+
+fn list_schema(row: impl Into<ArrayItems>, paged: bool) -> utoipa::openapi::Object {
+    let mut object = ObjectBuilder::new()
+        .property("rows", ArrayBuilder::new().items(row))
+        .required("rows")
+        .property("as_of", integer().description(Some("The tick that the engine had reached.")))
+        .required("as_of");
+    if paged {
+        let next = string().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+        object = object.property("next", next.description(Some("The next page's cursor; null at the end."))).required("next");
+    }
+    object.build()
+}
+
+fn batch_schema() -> utoipa::openapi::Object {
+    let key = ObjectBuilder::new()
+        .property("view", string())
+        .required("view")
+        .property("key", ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Integer]))))
+        .required("key");
+    ObjectBuilder::new().property("keys", ArrayBuilder::new().items(key).max_items(Some(batch::KEYS_MAX))).required("keys").build()
+}
+
+fn problem_schema() -> Schema {
+    let mut object = ObjectBuilder::new().description(Some("An error (RFC 9457)."));
+    for field in ["type", "title", "detail", "instance"] {
+        object = object.property(field, string()).required(field);
+    }
+    object.property("status", integer()).required("status").build().into()
+}
+
+fn problem_response() -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description("A problem.").content("application/problem+json", content).build()
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn integer() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+}
+
+const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\
+<title>eddy: the API</title><link rel=icon href=/icon.svg><link rel=stylesheet href=/page.css>\
+<body class=docs><header class=bar><a class=brand href=/><svg viewBox=\"0 0 32 32\" aria-hidden=true><path d=\"M27 16a11 11 0 1 0-11 11c5 0 8.5-3.6 8.5-8S21 11.5 17 11.5s-6.5 2.8-6.5 6 2.3 5.3 5 5.3 4.2-1.8 4.2-4\"/></svg>eddy</a><nav><a href=/>Live</a> <a href=/docs aria-current=page>API</a></nav></header>\
+<main class=prose><h1>The API</h1><p>Rows of every view over HTTP, as of the tick in <code>eddy-tick</code>. A row carries <code>as_of</code>, \
+the tick of its last change, and an <code>ETag</code>. As OpenAPI: <a href=/docs/openapi.json>/docs/openapi.json</a>.</p>";
+
+fn page(views: &[&'static View]) -> String {
+    let mut html = String::from(HEAD);
+    html.push_str("<h2>Views</h2>");
+    for view in views {
+        view_section(view, &mut html);
+    }
+    html.push_str("<h2>Everything else</h2><dl class=routes>");
+    for fixed in &FIXED {
+        let method = if fixed.method == HttpMethod::Post { "POST" } else { "GET" };
+        put(&mut html, format_args!("<dt><code>{method} {}</code><dd>{}", fixed.path, escape(fixed.says)));
+    }
+    put(
+        &mut html,
+        format_args!(
+            "</dl><p>A batch asks for up to {} keys: <code>{{\"keys\":[{{\"view\":\"users\",\"key\":[\"reddit:spez\"]}}]}}</code>. Lists take \
+             <code>limit</code> (to {}) and <code>cursor</code>, the <code>next</code> of the page before.</p>",
+            batch::KEYS_MAX,
+            reads::LIMIT_MAX
+        ),
+    );
+    html.push_str(
+        "<h2>Problems</h2><p>Every error is <code>application/problem+json</code>; its <code>type</code> leads here.</p><dl class=routes>",
+    );
+    for of in problem::ALL {
+        put(&mut html, format_args!("<dt id={0}><code>{1} {0}</code><dd>{2}.", of.slug, of.status.as_u16(), of.title));
+    }
+    html.push_str("</dl></main>");
+    html
+}
+
+fn view_section(view: &'static View, html: &mut String) {
+    let route = route(view).map_or_else(|| "by <code>POST /v1/batch</code>".into(), |route| format!("<code>GET {}</code>", escape(&route)));
+    put(
+        html,
+        format_args!(
+            "<section id={0}><h3>{0}</h3><p>{1}</p><p>{route}</p><div class=scroll><table><thead><tr><th>column<th>kind<th>what it is<tbody>",
+            view.name,
+            escape(view.means.trim())
+        ),
+    );
+    for (i, column) in view.all_columns().enumerate() {
+        let role = if i < view.key.len() { "key" } else { "" };
+        let kind = if column.kind == Kind::Int { "integer" } else { "string" };
+        let null = if column.nullable { " or null" } else { "" };
+        put(
+            html,
+            format_args!("<tr><td><code>{}</code> <small>{role}</small><td>{kind}{null}<td>{}", column.name, escape(column.means.trim())),
+        );
+    }
+    html.push_str("</table></div></section>");
+}
+
+fn put(html: &mut String, args: std::fmt::Arguments<'_>) {
+    html.write_fmt(args).expect("a string takes what it is given");
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,345 @@
+//! What the running engine says about itself: counters, freshness, rates, states; read by `/metrics`, `/health` and the page.
+//!
+//! ```text
+//!   source, engine, sinks --atomics--> Telemetry --snapshot--> page, health
+//!                                                --encode----> Prometheus text
+//! ```
+//!
+//! # Invariants
+//! 1. Updating takes no lock but for [`Telemetry::state`] and [`Telemetry::dead_letter`], which are rare.
+//! 2. Labels are bounded: a reason beyond the first [`reasons::CAP`] counts as `other`; users and chats are never labels.
+//! 3. read = applied + ignored + dead letters once what was read has been decided on; nothing here makes that true, it shows
+//!    when it is not.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use eddy_schemas::control::DeadLetter;
+use parking_lot::Mutex;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use serde::Serialize;
+
+pub mod histogram;
+pub mod letters;
+pub mod reasons;
+pub mod states;
+pub mod window;
+
+pub use letters::Letter;
+pub use states::{Component, State};
+
+use histogram::Histogram;
+use letters::Letters;
+use reasons::Reasons;
+use states::States;
+use window::{Latencies, Rate};
+
+/// The component that `/readyz` waits for.
+pub const ENGINE: &str = "engine";
+
+/// Freshness is told over this long.
+const FRESHNESS_WINDOW: Duration = Duration::from_secs(60);
+/// The ingest rate is told over this long.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// Freshness from a millisecond to a minute: what an operator alerts on lies in the middle.
+const FRESHNESS_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+const REQUEST_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
+
+/// One process's telemetry.
+pub struct Telemetry {
+    started: Instant,
+    registry: Registry,
+    read: IntCounter,
+    applied: IntCounter,
+    ignored: Reasons,
+    dead_letters: Reasons,
+    letters: Letters,
+    tick: AtomicU64,
+    tick_gauge: prometheus::Gauge,
+    messages_live: IntGauge,
+    fresh: Histogram,
+    fresh_window: Latencies,
+    fresh_quantiles: prometheus::GaugeVec,
+    rate: Rate,
+    states: States,
+    component_ready: IntGaugeVec,
+    view_rows: IntGaugeVec,
+    requests: HistogramVec,
+    encoding: Mutex<()>,
+}
+
+/// Freshness of the last minute, seconds; nearest rank, at most 6.25 % above the truth.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Freshness {
+    pub p50_s: f64,
+    pub p99_s: f64,
+    pub records: u64,
+}
+
+/// Everything at one moment (not one instant: counters move while they are read).
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Snapshot {
+    /// The last tick that closed, milliseconds since 1970; 0 before the first.
+    pub tick: u64,
+    pub ready: bool,
+    /// Records read a second, over the last five.
+    pub rate: f64,
+    /// Records read in each of the last sixty whole seconds, oldest first.
+    pub rates: Vec<u64>,
+    /// None while nothing became visible in the last minute.
+    pub freshness: Option<Freshness>,
+    pub read: u64,
+    pub applied: u64,
+    pub ignored: BTreeMap<String, u64>,
+    pub dead_letters: BTreeMap<String, u64>,
+    pub messages_live: i64,
+    pub components: Vec<Component>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let telemetry = Telemetry {
+            started: Instant::now(),
+            read: counter("eddy_records_read_total", "Records read, counted before parsing."),
+            applied: counter("eddy_records_applied_total", "Records that became the winning version on arrival."),
+            ignored: Reasons::new("eddy_records_ignored_total", "Records that were understood and change nothing, by reason."),
+            dead_letters: Reasons::new("eddy_dead_letters_total", "Records that could not be read, by reason."),
+            letters: Letters::default(),
+            tick: AtomicU64::new(0),
+            tick_gauge: valid(prometheus::Gauge::new("eddy_tick_closed_timestamp_seconds", "The last tick that closed.")),
+            messages_live: valid(IntGauge::new("eddy_messages_live", "Live messages held.")),
+            fresh: valid(Histogram::new(
+                "eddy_freshness_seconds",
+                "From a record's append to its rows being visible in the store.",
+                &FRESHNESS_BUCKETS,
+            )),
+            fresh_window: Latencies::new(FRESHNESS_WINDOW),
+            fresh_quantiles: valid(prometheus::GaugeVec::new(
+                Opts::new("eddy_freshness_last_minute_seconds", "Nearest-rank quantiles of freshness over the last 60 s."),
+                &["quantile"],
+            )),
+            rate: Rate::new(RATE_WINDOW),
+            states: States::default(),
+            component_ready: valid(IntGaugeVec::new(Opts::new("eddy_component_ready", "1 while the component is ready."), &["component"])),
+            view_rows: valid(IntGaugeVec::new(Opts::new("eddy_view_rows", "Rows of each view in the store."), &["view"])),
+            requests: valid(HistogramVec::new(
+                HistogramOpts::new("eddy_http_request_seconds", "From a request's head to its answer's, by route and class of status.")
+                    .buckets(REQUEST_BUCKETS.to_vec()),
+                &["route", "status"],
+            )),
+            encoding: Mutex::new(()),
+            registry,
+        };
+        telemetry.register();
+        telemetry
+    }
+
+    fn register(&self) {
+        let info = valid(IntGauge::with_opts(
+            Opts::new("eddy_build_info", "Facts of the build; always 1.")
+                .const_label("version", env!("CARGO_PKG_VERSION"))
+                .const_label("os", std::env::consts::OS)
+                .const_label("arch", std::env::consts::ARCH),
+        ));
+        info.set(1);
+        let collectors: [Box<dyn prometheus::core::Collector>; 13] = [
+            Box::new(info),
+            Box::new(self.read.clone()),
+            Box::new(self.applied.clone()),
+            Box::new(self.ignored.collector()),
+            Box::new(self.dead_letters.collector()),
+            Box::new(self.tick_gauge.clone()),
+            Box::new(self.messages_live.clone()),
+            Box::new(self.fresh.clone()),
+            Box::new(self.fresh_quantiles.clone()),
+            Box::new(self.component_ready.clone()),
+            Box::new(self.view_rows.clone()),
+            Box::new(self.requests.clone()),
+            Box::new(ProcessCollector::for_self()),
+        ];
+        for collector in collectors {
+            self.registry.register(collector).expect("names differ: they stand above");
+        }
+    }
+
+    /// Records were read (before parsing).
+    pub fn read(&self, records: u64) {
+        self.read.inc_by(records);
+        self.rate.add(self.started.elapsed(), records);
+    }
+
+    /// Records became winning versions.
+    pub fn applied(&self, records: u64) {
+        self.applied.inc_by(records);
+    }
+
+    /// Records were understood and change nothing. `reason` such as `stale` or `kind:t5`.
+    pub fn ignored(&self, reason: &str, records: u64) {
+        self.ignored.add(reason, records);
+    }
+
+    /// A record could not be read: counts it and keeps it among the last ones, cut short.
+    pub fn dead_letter(&self, letter: &DeadLetter) {
+        self.dead_letters.add(&letter.reason, 1);
+        self.letters.push(letter);
+    }
+
+    /// The last dead letters, newest first.
+    pub fn letters(&self, limit: usize) -> Vec<Letter> {
+        self.letters.last(limit)
+    }
+
+    /// A tick has closed: reads show it.
+    pub fn closed(&self, tick: u64) {
+        let before = self.tick.fetch_max(tick, Ordering::AcqRel);
+        self.tick_gauge.set(before.max(tick) as f64 / 1000.0);
+    }
+
+    /// The last tick that closed.
+    pub fn tick(&self) -> u64 {
+        self.tick.load(Ordering::Acquire)
+    }
+
+    /// Live messages held now.
+    pub fn messages_live(&self, messages: i64) {
+        self.messages_live.set(messages);
+    }
+
+    /// `records` became visible in the store, `after` their append.
+    pub fn fresh(&self, after: Duration, records: u64) {
+        self.fresh_window.add(self.started.elapsed(), after, records);
+        self.fresh.add(after, records);
+    }
+
+    /// A component came into a state. A failure stays visible as its last error after it is ready again.
+    pub fn state(&self, component: &'static str, state: State) {
+        self.component_ready.with_label_values(&[component]).set(i64::from(state == State::Ready));
+        self.states.set(component, state);
+    }
+
+    /// The engine has restored its state and closed its first tick.
+    pub fn is_ready(&self) -> bool {
+        self.states.is_ready(ENGINE)
+    }
+
+    /// Rows of a view, for `/metrics`.
+    pub fn view_rows(&self, view: &'static str, rows: u64) {
+        self.view_rows.with_label_values(&[view]).set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// A request was answered. `route` is the route's pattern, never the path.
+    pub fn request(&self, route: &str, status: u16, took: Duration) {
+        let class = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(status / 100).min(5)];
+        self.requests.with_label_values(&[route, class]).observe(took.as_secs_f64());
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.started.elapsed();
+        Snapshot {
+            tick: self.tick(),
+            ready: self.is_ready(),
+            rate: self.rate.per_second(now),
+            rates: self.rate.by_second(now),
+            freshness: self.fresh_window.quantiles(now, [0.5, 0.99]).map(|([p50_s, p99_s], records)| Freshness { p50_s, p99_s, records }),
+            read: self.read.get(),
+            applied: self.applied.get(),
+            ignored: self.ignored.counts(),
+            dead_letters: self.dead_letters.counts(),
+            messages_live: self.messages_live.get(),
+            components: self.states.all(),
+        }
+    }
+
+    /// The Prometheus text format, 0.0.4.
+    pub fn encode(&self) -> String {
+        let _one_at_a_time = self.encoding.lock();
+        self.fresh_quantiles.reset();
+        if let Some(freshness) = self.snapshot().freshness {
+            self.fresh_quantiles.with_label_values(&["0.5"]).set(freshness.p50_s);
+            self.fresh_quantiles.with_label_values(&["0.99"]).set(freshness.p99_s);
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather()).expect("what was registered encodes")
+    }
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    valid(IntCounter::new(name, help))
+}
+
+fn valid<T>(made: prometheus::Result<T>) -> T {
+    made.expect("names and labels are constants that the text format allows")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told() {
+        let telemetry = Telemetry::new();
+        telemetry.read(10);
+        telemetry.applied(6);
+        telemetry.ignored("stale", 3);
+        let letter = DeadLetter {
+            file: "eddy.reddit/0".into(),
+            line: 0,
+            offset: 7,
+            reason: "json".into(),
+            raw: "é".repeat(4000),
+            raw_base64: false,
+            raw_bytes: 8000,
+        };
+        telemetry.dead_letter(&letter);
+        telemetry.closed(2_000);
+        telemetry.closed(1_000);
+        telemetry.fresh(Duration::from_millis(20), 99);
+        telemetry.fresh(Duration::from_secs(3), 1);
+        let snapshot = telemetry.snapshot();
+        assert_eq!(snapshot.read, snapshot.applied + snapshot.ignored["stale"] + snapshot.dead_letters["json"]);
+        assert_eq!(snapshot.tick, 2_000, "ticks do not go back");
+        let freshness = snapshot.freshness.expect("a hundred records became visible");
+        assert!((0.02..0.0213).contains(&freshness.p50_s) && (0.02..0.0213).contains(&freshness.p99_s), "{freshness:?}");
+        assert_eq!(freshness.records, 100);
+        assert!(telemetry.letters(5)[0].raw.len() <= letters::RAW_BYTES_MAX);
+        let text = telemetry.encode();
+        for line in [
+            "eddy_records_read_total 10",
+            "eddy_records_ignored_total{reason=\"stale\"} 3",
+            "eddy_dead_letters_total{reason=\"json\"} 1",
+            "eddy_tick_closed_timestamp_seconds 2",
+            "eddy_build_info{",
+            "process_resident_memory_bytes ",
+            "eddy_freshness_seconds_bucket{le=\"0.025\"} 99",
+            "eddy_freshness_seconds_count 100",
+            "eddy_freshness_last_minute_seconds{quantile=\"0.5\"} 0.02",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_failure_stays_visible_when_it_is_over() {
+        let telemetry = Telemetry::new();
+        assert!(!telemetry.is_ready());
+        telemetry.state(ENGINE, State::Failed("the disk is full".into()));
+        telemetry.state(ENGINE, State::Ready);
+        assert!(telemetry.is_ready());
+        let components = telemetry.snapshot().components;
+        assert_eq!(components[0].state, State::Ready);
+        assert_eq!(components[0].last_error.as_ref().map(|e| e.message.as_str()), Some("the disk is full"));
+    }
+}

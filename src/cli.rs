@@ -1,10 +1,7 @@
 //! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
 
-<<<<<<< HEAD
 mod bench;
-=======
 mod demo;
->>>>>>> main
 mod replay;
 
 use std::process::ExitCode;
@@ -65,22 +62,16 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-<<<<<<< HEAD
     Bench(bench::Bench),
-=======
     Demo(demo::Demo),
->>>>>>> main
     Replay(replay::Replay),
 }
 
 /// Runs what was asked.
 pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
-<<<<<<< HEAD
         Command::Bench(bench) => bench.run(),
-=======
         Command::Demo(demo) => demo.run(),
->>>>>>> main
         Command::Replay(replay) => replay.run(),
     }
 }

@@ -73,8 +73,7 @@ struct Author {
 #[derive(Default)]
 struct Thread {
     messages: i64,
-    /// Live messages of each author; W1 only asks for the keys.
-    authors: Map<u32, u32>,
+    participants: i64,
 }
 
 /// The winning version of a message.
@@ -95,6 +94,8 @@ struct Tables {
     thread_names: Names,
     authors: Vec<Author>,
     threads: Vec<Thread>,
+    /// Live messages of an author in a thread, in an hour.
+    participants: Map<(u32, u32), u32>,
     hours: Map<(u32, i64), u32>,
     held: Map<String, Held>,
 }
@@ -121,7 +122,7 @@ impl Tables {
         row.last = row.last.max(record.created_utc);
         let row = &mut self.threads[thread as usize];
         row.messages += 1;
-        row.authors.insert(author, 1);
+        row.participants += i64::from(add_one(self.participants.entry((thread, author))));
     }
 
     /// W2: the highest seq of an id wins.
@@ -153,8 +154,8 @@ impl Tables {
         *author.times.entry(held.created_utc).or_default() += 1;
         let thread = &mut self.threads[held.thread as usize];
         thread.messages += 1;
-        *thread.authors.entry(held.author).or_default() += 1;
-        *self.hours.entry((held.author, held.created_utc.div_euclid(3_600))).or_default() += 1;
+        thread.participants += i64::from(add_one(self.participants.entry((held.thread, held.author))));
+        add_one(self.hours.entry((held.author, held.created_utc.div_euclid(3_600))));
     }
 
     fn take(&mut self, held: &Held) {
@@ -168,8 +169,8 @@ impl Tables {
         }
         let thread = &mut self.threads[held.thread as usize];
         thread.messages -= 1;
-        drop_one(thread.authors.entry(held.author));
-        drop_one(self.hours.entry((held.author, held.created_utc.div_euclid(3_600))));
+        thread.participants -= i64::from(take_one(self.participants.entry((held.thread, held.author))));
+        take_one(self.hours.entry((held.author, held.created_utc.div_euclid(3_600))));
     }
 
     fn write(&self, folder: &Path, kind: Kind) -> io::Result<()> {
@@ -183,7 +184,7 @@ impl Tables {
         out.flush()?;
         let mut out = create("threads.tsv")?;
         for (name, thread) in self.thread_names.names.iter().zip(&self.threads).filter(|(_, thread)| thread.messages > 0) {
-            writeln!(out, "{name}\t{}\t{}", thread.messages, thread.authors.len())?;
+            writeln!(out, "{name}\t{}\t{}", thread.messages, thread.participants)?;
         }
         out.flush()?;
         if kind == Kind::W2 {
@@ -197,12 +198,22 @@ impl Tables {
     }
 }
 
-fn drop_one<K: std::hash::Hash>(entry: Entry<'_, K, u32, FixedState>) {
+/// Counts one more; says whether it is the first.
+fn add_one<K: std::hash::Hash>(entry: Entry<'_, K, u32, FixedState>) -> bool {
+    let count = entry.or_default();
+    *count += 1;
+    *count == 1
+}
+
+/// Counts one less; says whether it was the last.
+fn take_one<K: std::hash::Hash>(entry: Entry<'_, K, u32, FixedState>) -> bool {
     let Entry::Occupied(mut entry) = entry else { unreachable!("added before") };
     *entry.get_mut() -= 1;
-    if *entry.get() == 0 {
+    let is_last = *entry.get() == 0;
+    if is_last {
         entry.remove();
     }
+    is_last
 }
 
 /// Reads the files and writes the tables; gives the number of records.

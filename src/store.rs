@@ -3,9 +3,18 @@
 //! ```text
 //!   Changes (view, tick) --apply--> rows { key -> (row, as_of) } --get, get_many, scan--> http, show, the bot
 //! ```
+//!
+//! Members: [`memory`]. The same suite runs against each (`contract`).
+
+pub mod memory;
+
+#[cfg(test)]
+mod contract;
 
 use async_trait::async_trait;
 use eddy_schemas::{Cell, Changes, View};
+
+pub use memory::Memory;
 
 /// A row as it stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -42,16 +51,23 @@ impl Error {
 /// Rows of views by key.
 ///
 /// # Contract
-/// - **Newer wins**: a change whose tick is not above the one held for its key is dropped, deletions included (a deleted key
-///   remembers its tick at least until everything in flight before it has been applied).
+/// - **Newer wins**: a change whose tick is not above the one held for its key is dropped, deletions included. A deleted key, also one
+///   that was never there, remembers its tick until `settle`.
 /// - **Repeats are harmless**: applying a batch again changes nothing.
+/// - **Settled**: `settle(t)` is the caller's word that every change at or below `t` has been applied, by all workers; what comes again
+///   is a repeat. Rows and counts do not change by it; what deletions at or below `t` remembered may be forgotten.
 /// - **Scans** give each row whose key starts with `prefix` (whole columns) once, in a fixed order (integers of a column ascending), also while others
-///   write; rows that come or go meanwhile may or may not be seen.
+///   write; rows that come or go meanwhile may or may not be seen. A page holds `limit` rows or is the last one; with a limit of 0 it is
+///   empty and the last. A cursor of another view or prefix is an error.
 /// - **Visible**: what `apply` has returned for is seen by reads that start after it.
+/// - **Counts** are of rows, without deleted keys.
+/// - **Keys** whose columns are not the view's have no row.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Applies the changes of one worker, one view and one tick.
     async fn apply(&self, tick: u64, changes: &Changes) -> Result<(), Error>;
+    /// No change at or below this tick will come any more, but for repeats.
+    async fn settle(&self, tick: u64) -> Result<(), Error>;
     /// The row of a key.
     async fn get(&self, view: &'static View, key: &[Cell]) -> Result<Option<Stored>, Error>;
     /// The rows of many keys, in the order asked.

@@ -8,7 +8,6 @@
 //! ```
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -45,7 +44,7 @@ type Map<K, V> = HashMap<K, V, FixedState>;
 /// Numbers for strings, in order of arrival.
 #[derive(Default)]
 struct Names {
-    numbers: Map<String, u32>,
+    numbers: Map<Box<str>, u32>,
     names: Vec<String>,
 }
 
@@ -55,7 +54,7 @@ impl Names {
             return *number;
         }
         let number = self.names.len() as u32;
-        self.numbers.insert(name.to_owned(), number);
+        self.numbers.insert(name.into(), number);
         self.names.push(name.to_owned());
         number
     }
@@ -65,9 +64,7 @@ impl Names {
 struct Author {
     messages: i64,
     characters: i64,
-    /// W1: the last created_utc. W2: all of them, since a delete may take the last away.
     last: i64,
-    times: BTreeMap<i64, u32>,
 }
 
 #[derive(Default)]
@@ -97,7 +94,7 @@ struct Tables {
     /// Live messages of an author in a thread, in an hour.
     participants: Map<(u32, u32), u32>,
     hours: Map<(u32, i64), u32>,
-    held: Map<String, Held>,
+    held: Map<Box<str>, Held>,
 }
 
 impl Tables {
@@ -151,7 +148,6 @@ impl Tables {
         let author = &mut self.authors[held.author as usize];
         author.messages += 1;
         author.characters += i64::from(held.characters);
-        *author.times.entry(held.created_utc).or_default() += 1;
         let thread = &mut self.threads[held.thread as usize];
         thread.messages += 1;
         thread.participants += i64::from(add_one(self.participants.entry((held.thread, held.author))));
@@ -162,15 +158,18 @@ impl Tables {
         let author = &mut self.authors[held.author as usize];
         author.messages -= 1;
         author.characters -= i64::from(held.characters);
-        let times = author.times.get_mut(&held.created_utc).expect("added before");
-        *times -= 1;
-        if *times == 0 {
-            author.times.remove(&held.created_utc);
-        }
         let thread = &mut self.threads[held.thread as usize];
         thread.messages -= 1;
         thread.participants -= i64::from(take_one(self.participants.entry((held.thread, held.author))));
         take_one(self.hours.entry((held.author, held.created_utc.div_euclid(3_600))));
+    }
+
+    /// The last created_utc of each author, once for all at the end: a delete may take the last away at any time.
+    fn finish(&mut self) {
+        for held in self.held.values().filter(|held| held.live) {
+            let author = &mut self.authors[held.author as usize];
+            author.last = author.last.max(held.created_utc);
+        }
     }
 
     fn write(&self, folder: &Path, kind: Kind) -> io::Result<()> {
@@ -178,8 +177,7 @@ impl Tables {
         let create = |name: &str| Ok::<_, io::Error>(BufWriter::with_capacity(BUFFER_BYTES, File::create(folder.join(name))?));
         let mut out = create("authors.tsv")?;
         for (name, author) in self.author_names.names.iter().zip(&self.authors).filter(|(_, author)| author.messages > 0) {
-            let last = author.times.last_key_value().map_or(author.last, |(time, _)| *time);
-            writeln!(out, "{name}\t{}\t{}\t{last}", author.messages, author.characters)?;
+            writeln!(out, "{name}\t{}\t{}\t{}", author.messages, author.characters, author.last)?;
         }
         out.flush()?;
         let mut out = create("threads.tsv")?;
@@ -231,6 +229,7 @@ pub fn run(kind: Kind, files: &[PathBuf], folder: &Path) -> io::Result<u64> {
             line.clear();
         }
     }
+    tables.finish();
     tables.write(folder, kind)?;
     Ok(read)
 }

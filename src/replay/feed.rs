@@ -33,7 +33,11 @@ pub(super) struct Feed<'a> {
 
 /// What the reader says.
 enum Read {
-    Block { block: Block, rereadable: bool, bytes_read: u64 },
+    Block {
+        block: Block,
+        rereadable: bool,
+        bytes_read: u64,
+    },
     Failed(dumps::Error),
     /// All inputs are at their end. (A reader that only hangs up has panicked.)
     End,
@@ -63,6 +67,7 @@ impl Feed<'_> {
         let ended = |e| Error::failed("the engine stopped", e);
         let counts = engine.counts();
         let bytes_total = reader.bytes_total();
+        self.shown.begin(bytes_total);
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
         let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &spares, &send));
         spawned.map_err(|e| Error::failed("no thread can be started", e))?;

@@ -12,7 +12,13 @@ use crate::oracle::Oracle;
 fn agrees(place: &Place, oracle: &Oracle, what: &str, ran: run::Ran) -> Summary {
     let summary = ran.ends(0).summary();
     let expected = oracle.counts();
-    println!("{what}: read {}, {} dead letters {:?}, ignored {:?}", summary.n("read"), summary.n("dead_letters"), place.reasons(), summary.ignored());
+    println!(
+        "{what}: read {}, {} dead letters {:?}, ignored {:?}",
+        summary.n("read"),
+        summary.n("dead_letters"),
+        place.reasons(),
+        summary.ignored()
+    );
     println!("{what}, the oracle: {expected:?}");
     run::equal(&place.tables(), &oracle.tables(), what);
     assert_eq!(summary.n("read"), expected.read, "{what}");

@@ -1,5 +1,6 @@
 //! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
 
+mod bench;
 mod demo;
 mod replay;
 
@@ -72,6 +73,7 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Bench(bench::Bench),
     Demo(demo::Demo),
     Replay(replay::Replay),
 }
@@ -79,6 +81,7 @@ enum Command {
 /// Runs what was asked.
 pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
+        Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
     }

@@ -70,12 +70,12 @@ enum TableFormat {
 }
 
 /// What `--views` takes. (Given to clap, which then suggests what a misspelt one may have been.)
-fn view_names() -> PossibleValuesParser {
+pub fn view_names() -> PossibleValuesParser {
     PossibleValuesParser::new(std::iter::once("all").chain(eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name)))
 }
 
 /// The views that a list of names means, each once.
-fn chosen(names: &[String]) -> Vec<&'static Definition> {
+pub fn chosen(names: &[String]) -> Vec<&'static Definition> {
     let named = |name: &str| names.iter().position(|other| other == name || other == "all");
     let mut chosen: Vec<(usize, &Definition)> =
         eddy_dataflows::VIEWS.iter().filter_map(|definition| Some((named(definition.view.name)?, definition))).collect();

@@ -2,6 +2,7 @@
 
 mod demo;
 mod replay;
+mod show;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,7 @@ pub struct Cli {
 enum Command {
     Demo(demo::Demo),
     Replay(replay::Replay),
+    Show(show::Show),
 }
 
 /// Runs what was asked.
@@ -70,5 +72,6 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Show(show) => show.run(),
     }
 }

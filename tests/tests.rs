@@ -5,4 +5,5 @@ mod harness;
 mod oracle;
 mod random;
 mod replays;
+mod show;
 mod truth;

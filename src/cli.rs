@@ -45,6 +45,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A line for the person who runs this. Stderr may be closed: that is no reason to stop.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// `1 dead letter`, `2 dead letters`.
+pub fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Exact, live numbers from what people write on Reddit and Telegram.
 #[derive(Parser, Debug)]
 #[command(
@@ -53,7 +64,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     max_term_width = 110,
     subcommand_required = true,
     arg_required_else_help = true,
-    before_help = "Examples:\n  eddy demo                                     a live community in the browser, nothing to configure\n  eddy replay --output out RC_2006-01.bz2       a dump of Reddit comments becomes tables"
+    before_help = "Examples:\n  eddy demo                                     a live community in the browser\n  eddy replay --output out RC_2006-01.bz2       a dump of Reddit becomes tables"
 )]
 pub struct Cli {
     #[command(subcommand)]

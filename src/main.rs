@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("eddy: {}", eddy::cli::chain(&error));
+            eddy::cli::say(&format!("eddy: {}", eddy::cli::chain(&error)));
             error.exit_code()
         }
     }

@@ -42,7 +42,7 @@ impl Spool {
         tail.buffer.extend_from_slice(&length.to_le_bytes());
         tail.buffer.extend_from_slice(text.as_bytes());
         if tail.buffer.len() >= BUFFER_BYTES {
-            // A full disk is found by whoever needs the text again: replays without `messages` hardly ever do.
+            // A full disk is found by `check`, and by whoever needs the text again.
             if let Err(e) = (&self.file).write_all(&tail.buffer) {
                 tail.error.get_or_insert(e.kind());
             }
@@ -50,6 +50,14 @@ impl Spool {
             tail.buffer.clear();
         }
         at
+    }
+
+    /// Whether every text could be kept so far.
+    pub fn check(&self) -> io::Result<()> {
+        match self.tail.lock().error {
+            Some(kind) => Err(io::Error::new(kind, "the spool of texts could not be written")),
+            None => Ok(()),
+        }
     }
 
     /// The text at `at`.

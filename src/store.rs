@@ -66,8 +66,10 @@ impl Error {
 pub trait Store: Send + Sync {
     /// Applies the changes of one worker, one view and one tick.
     async fn apply(&self, tick: u64, changes: &Changes) -> Result<(), Error>;
-    /// No change at or below this tick will come any more, but for repeats.
-    async fn settle(&self, tick: u64) -> Result<(), Error>;
+    /// No change at or below this tick will come any more, but for repeats. Members that remember nothing need not do anything.
+    async fn settle(&self, _tick: u64) -> Result<(), Error> {
+        Ok(())
+    }
     /// The row of a key.
     async fn get(&self, view: &'static View, key: &[Cell]) -> Result<Option<Stored>, Error>;
     /// The rows of many keys, in the order asked.

@@ -1,1 +1,14 @@
-//! Replays of real dumps, against the oracle and the counts that are known of them.
+//! Replays by the real binary: real dumps against the oracle, bad input, and what a person sees.
+
+mod archives;
+mod bad_files;
+mod bad_records;
+mod command_line;
+mod data;
+mod endings;
+mod interrupts;
+mod outputs;
+mod progress;
+mod reddit;
+mod run;
+mod telegram;

@@ -1,12 +1,14 @@
 //! `eddy replay`: dumps to tables, through the same dataflow as everything else.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use eddy_dataflows::views::{self, Definition};
+use eddy_dataflows::views::Definition;
 
-use super::Error;
+use super::{Error, counted};
 use crate::replay::{Interrupt, Job, Progress, Summary, run};
 use crate::sink::tables::Format;
 use crate::source::dumps::Limits;
@@ -24,7 +26,7 @@ pub struct Replay {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Views to build, comma-separated, or `all`
-    #[arg(long, default_value = "all", value_delimiter = ',')]
+    #[arg(long, default_value = "all", value_delimiter = ',', value_parser = view_names())]
     views: Vec<String>,
     /// Worker threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -32,7 +34,7 @@ pub struct Replay {
     /// Where the state lives
     #[arg(long, value_enum, default_value_t = State::None)]
     state: State,
-    /// Folder for state and temporary files; the system's temporary folder by default
+    /// Folder for state and temporary files; the one of --output by default
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
     /// How long messages stay, such as `90d`
@@ -48,8 +50,8 @@ pub struct Replay {
     #[arg(long)]
     strict: bool,
     /// Longest record, bytes; a longer one is a dead letter
-    #[arg(long, default_value_t = Limits::default().record_bytes_max, value_name = "N")]
-    record_bytes_max: usize,
+    #[arg(long, default_value_t = Limits::default().record_bytes_max as u64, value_name = "N", value_parser = clap::value_parser!(u64).range(64..=1 << 30))]
+    record_bytes_max: u64,
     /// Records in a tick; smaller ticks use less memory, larger ones less time
     #[arg(long, default_value_t = 1 << 18, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     tick_records_max: u32,
@@ -67,20 +69,18 @@ enum TableFormat {
     Ndjson,
 }
 
-/// The views that a list of names means.
-pub fn chosen(names: &[String]) -> Result<Vec<&'static Definition>, Error> {
-    if names.iter().any(|name| name == "all") {
-        return Ok(eddy_dataflows::VIEWS.iter().collect());
-    }
-    let known = || eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name).collect::<Vec<_>>().join(", ");
-    let mut chosen: Vec<&Definition> = vec![];
-    for name in names {
-        let definition = views::find(name).ok_or_else(|| Error::Usage(format!("no view is called `{name}`: there are {}", known())))?;
-        if !chosen.iter().any(|other| std::ptr::eq(*other, definition)) {
-            chosen.push(definition);
-        }
-    }
-    Ok(chosen)
+/// What `--views` takes. (Given to clap, which then suggests what a misspelt one may have been.)
+fn view_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(std::iter::once("all").chain(eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name)))
+}
+
+/// The views that a list of names means, each once.
+fn chosen(names: &[String]) -> Vec<&'static Definition> {
+    let named = |name: &str| names.iter().position(|other| other == name || other == "all");
+    let mut chosen: Vec<(usize, &Definition)> =
+        eddy_dataflows::VIEWS.iter().filter_map(|definition| Some((named(definition.view.name)?, definition))).collect();
+    chosen.sort_by_key(|(at, _)| *at);
+    chosen.into_iter().map(|(_, definition)| definition).collect()
 }
 
 impl Replay {
@@ -93,15 +93,16 @@ impl Replay {
         }
         let strict = self.strict;
         let job = Job {
-            views: chosen(&self.views)?,
+            views: chosen(&self.views),
             workers: usize::from(self.workers),
-            folder: self.data_dir.unwrap_or_else(std::env::temp_dir),
+            // Texts of compressed dumps are as large as the tables: they go where there must be room for those.
+            folder: self.data_dir.or_else(|| self.output.clone()).unwrap_or_else(std::env::temp_dir),
             output: self.output,
             format: match self.format {
                 TableFormat::Tsv => Format::Tsv,
                 TableFormat::Ndjson => Format::Ndjson,
             },
-            limits: Limits { record_bytes_max: self.record_bytes_max, ..Limits::default() },
+            limits: Limits { record_bytes_max: self.record_bytes_max as usize, ..Limits::default() },
             tick_records_max: self.tick_records_max as usize,
             files: self.files,
         };
@@ -111,15 +112,18 @@ impl Replay {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the summary is the command's result")]
 fn finish(summary: &Summary, strict: bool) -> Result<ExitCode, Error> {
-    println!("{}", summary.json());
+    // Whoever was to read it may have gone: the tables are there all the same.
+    match writeln!(std::io::stdout().lock(), "{}", summary.json()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(Error::failed("the summary could not be written", e)),
+        _ => {}
+    }
     if !summary.incomplete.is_empty() {
-        let what = format!("{} of the files could not be read to the end (named in `incomplete`)", summary.incomplete.len());
+        let what = format!("{} could not be read to the end (named in `incomplete`)", counted(summary.incomplete.len() as u64, "file"));
         return Err(Error::Failed { what, source: None });
     }
     if strict && summary.counts.dead_letters() > 0 {
-        let what = format!("{} dead letters, and --strict was given", summary.counts.dead_letters());
+        let what = format!("{}, and --strict was given", counted(summary.counts.dead_letters(), "dead letter"));
         return Err(Error::Failed { what, source: None });
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::{counted, say};
 use crate::engine::counts::Snapshot;
 
 /// Plain lines come this often.
@@ -50,15 +51,15 @@ impl Progress {
                 let seconds = started.elapsed().as_secs_f64();
                 let left = total.filter(|total| bytes > 0 && *total >= bytes).map(|total| seconds * (total - bytes) as f64 / bytes as f64);
                 let eta = left.map(|left| format!(", {left:.0} s left")).unwrap_or_default();
-                eprintln!("{} read, {:.0} records/s{eta}; {}", counts.read, counts.read as f64 / seconds, by_reason(counts));
+                say(&format!("{} read, {:.0} records/s{eta}; {}", counts.read, counts.read as f64 / seconds, by_reason(counts)));
             }
         }
     }
 
     pub fn warn(&self, message: &str) {
         match self {
-            Progress::Bar(bar) => bar.suspend(|| eprintln!("eddy: {message}")),
-            _ => eprintln!("eddy: {message}"),
+            Progress::Bar(bar) => bar.suspend(|| say(&format!("eddy: {message}"))),
+            _ => say(&format!("eddy: {message}")),
         }
     }
 
@@ -67,9 +68,9 @@ impl Progress {
             Progress::Nothing => {}
             Progress::Bar(bar) => {
                 bar.finish_and_clear();
-                eprintln!("{} read; {}", counts.read, by_reason(counts));
+                say(&format!("{} read; {}", counts.read, by_reason(counts)));
             }
-            Progress::Lines { .. } => eprintln!("{} read; {}", counts.read, by_reason(counts)),
+            Progress::Lines { .. } => say(&format!("{} read; {}", counts.read, by_reason(counts))),
         }
     }
 }
@@ -81,11 +82,11 @@ fn by_reason(counts: &Snapshot) -> String {
         if some.is_empty() { String::new() } else { format!(" ({})", some.join(", ")) }
     };
     format!(
-        "{} applied, {} ignored{}, {} dead letters{}",
+        "{} applied, {} ignored{}, {}{}",
         counts.applied,
         counts.ignored.values().sum::<u64>(),
         listed(&counts.ignored),
-        counts.dead_letters(),
+        counted(counts.dead_letters(), "dead letter"),
         listed(&counts.dead)
     )
 }

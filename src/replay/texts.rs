@@ -1,12 +1,19 @@
 //! Texts of a replay: from the plain files where they stand, else from the spools.
+//!
+//! # Invariants
+//! 1. A text comes from the file that was read, not from one that took its name since.
+//! 2. At most [`FILES_OPEN_MAX`] files are open, however many there are.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use eddy_schemas::Place;
 use eddy_schemas::parse::{Context, Parsed, parse};
+use parking_lot::Mutex;
 
 use crate::spool::Spool;
 use crate::texts::{Error, Texts};
@@ -14,20 +21,98 @@ use crate::texts::{Error, Texts};
 /// Bytes read at first; most records are shorter.
 const READ_BYTES: usize = 4 << 10;
 
+/// Files that stay open; the shell's usual limit is 1,024. Past it a text costs an open and a close.
+const FILES_OPEN_MAX: usize = 256;
+
 /// Inputs by number: the files, then one spool a worker.
 pub struct ReplayTexts {
-    files: Vec<(PathBuf, OnceLock<std::io::Result<File>>)>,
+    files: Vec<Plain>,
+    /// The file whose number is n stays in slot n % FILES_OPEN_MAX until another takes it.
+    open: Vec<Mutex<Option<(usize, Arc<File>)>>>,
     spools: Vec<Arc<Spool>>,
+}
+
+struct Plain {
+    path: PathBuf,
+    /// What it was when its reading began.
+    begun: OnceLock<Seen>,
+}
+
+/// What tells a file from another, and from itself after a change.
+#[derive(Clone, Copy, PartialEq)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Seen {
+    fn of(meta: &Metadata) -> Self {
+        Seen { device: meta.dev(), inode: meta.ino(), bytes: meta.len(), modified: meta.modified().ok() }
+    }
+
+    /// Whether what was read of it is still there: as it was, or with more at its end.
+    fn holds(&self, now: &Seen) -> bool {
+        (self.device, self.inode) == (now.device, now.inode) && (self == now || now.bytes > self.bytes)
+    }
+}
+
+fn changed(path: &std::path::Path) -> io::Error {
+    io::Error::other(format!("{} was changed while it was read: run it again", path.display()))
 }
 
 impl ReplayTexts {
     pub fn new(files: Vec<PathBuf>, spools: Vec<Arc<Spool>>) -> Self {
-        ReplayTexts { files: files.into_iter().map(|path| (path, OnceLock::new())).collect(), spools }
+        let open = (0..files.len().min(FILES_OPEN_MAX)).map(|_| Mutex::new(None)).collect();
+        let files = files.into_iter().map(|path| Plain { path, begun: OnceLock::new() }).collect();
+        ReplayTexts { files, open, spools }
     }
 
-    fn line(&self, input: usize, mut offset: u64) -> std::io::Result<Vec<u8>> {
-        let (path, opened) = &self.files[input];
-        let file = opened.get_or_init(|| File::open(path)).as_ref().map_err(|e| std::io::Error::from(e.kind()))?;
+    /// The reading of this input has begun: from now on it has to stay what it is.
+    pub fn begin(&self, input: usize) {
+        if self.files[input].begun.get().is_none() {
+            // Who needs a text of it and cannot open it either says so.
+            if let Ok(file) = self.file(input) {
+                let _ = file.metadata().map(|meta| self.files[input].begun.set(Seen::of(&meta)));
+            }
+        }
+    }
+
+    /// The files are still what they were when they were read.
+    pub fn check(&self) -> io::Result<()> {
+        for (input, plain) in self.files.iter().enumerate() {
+            let Some(begun) = plain.begun.get() else { continue };
+            let now = self.file(input).and_then(|file| file.metadata());
+            let now = now.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", plain.path.display())))?;
+            if !begun.holds(&Seen::of(&now)) {
+                return Err(changed(&plain.path));
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, input: usize) -> io::Result<Arc<File>> {
+        let mut slot = self.open[input % FILES_OPEN_MAX].lock();
+        if let Some((number, file)) = &*slot
+            && *number == input
+        {
+            return Ok(Arc::clone(file));
+        }
+        let plain = &self.files[input];
+        let file = Arc::new(File::open(&plain.path)?);
+        if let Some(begun) = plain.begun.get() {
+            let now = Seen::of(&file.metadata()?);
+            if !begun.holds(&now) {
+                return Err(changed(&plain.path));
+            }
+        }
+        *slot = Some((input, Arc::clone(&file)));
+        Ok(file)
+    }
+
+    fn line(&self, input: usize, mut offset: u64) -> io::Result<Vec<u8>> {
+        let file = self.file(input)?;
         let (mut line, mut buffer) = (vec![], vec![0; READ_BYTES]);
         loop {
             let read = file.read_at(&mut buffer, offset)?;
@@ -54,7 +139,7 @@ impl Texts for ReplayTexts {
         let context = Context { place, received_at_ms: None, now: i64::MAX / 2 };
         match parse(&raw, &context) {
             Parsed::Version(_, Some(text)) => Ok(text.into_owned()),
-            _ => Err(failed(format!("{} has changed since it was read", self.files[input].0.display()))),
+            _ => Err(failed(changed(&self.files[input].path).to_string())),
         }
     }
 }

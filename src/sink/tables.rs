@@ -31,6 +31,11 @@ impl Format {
             Format::Ndjson => "ndjson",
         }
     }
+
+    /// Where a view's table goes.
+    pub fn path(self, folder: &Path, view: &View) -> PathBuf {
+        folder.join(format!("{}.{}", view.name, self.extension()))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +90,12 @@ impl Table {
         Order::new(&self.changes).places().count() as u64
     }
 
-    /// Writes the rows, sorted bytewise by the key's columns; gives their number.
-    pub fn write(&self, folder: &Path, format: Format, texts: &dyn Texts) -> Result<u64, Error> {
+    /// Writes the rows, sorted bytewise by the key's columns, beside their place.
+    pub fn write(&self, folder: &Path, format: Format, texts: &dyn Texts) -> Result<Written, Error> {
         let view = self.view();
-        let path = folder.join(format!("{}.{}", view.name, format.extension()));
+        let path = format.path(folder, view);
         let failed = |source| Error::Write { path: path.clone(), source };
-        let mut file = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
+        let mut file = beside(folder).map_err(failed)?;
         let mut out = Vec::with_capacity(WRITE_BYTES + (64 << 10));
         if format == Format::Tsv {
             text::header(view, &mut out);
@@ -112,15 +117,32 @@ impl Table {
             }
         }
         file.write_all(&out).map_err(failed)?;
-        publish(file, &path).map_err(failed)?;
-        Ok(rows)
+        Ok(Written { file, path, rows })
     }
+}
+
+/// A whole table that is not in its place yet. Dropped, it is gone.
+pub struct Written {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+    pub rows: u64,
+}
+
+impl Written {
+    pub fn publish(self) -> Result<(), Error> {
+        let Written { file, path, .. } = self;
+        publish(file, &path).map_err(|source| Error::Write { path, source })
+    }
+}
+
+/// A file for what is not whole yet. It may be read by whom the umask lets, as any file that a command writes.
+pub fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().prefix(".eddy-").permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(folder)
 }
 
 /// Puts a finished file where it belongs: there is never a half table.
 pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
 }
@@ -129,6 +151,6 @@ pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 pub fn prepare(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::Write { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut probe = tempfile::Builder::new().prefix(".eddy-").tempfile_in(folder).map_err(failed)?;
+    let mut probe = beside(folder).map_err(failed)?;
     probe.write_all(b"eddy").map_err(failed)
 }

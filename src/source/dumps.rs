@@ -9,8 +9,8 @@
 //!                                                   Block { bytes, place, rejected }
 //! ```
 //!
-//! Whether a line is ordinary is told by its first and last bytes and by two words ([`lines`]); that costs a fraction of reading
-//! it, and the buffer that was read into is the one handed out. Everything else goes through [`document`], which is told nothing
+//! Whether a line is ordinary is told by its first and last bytes and by two words (`lines`); that costs a fraction of reading
+//! it, and the buffer that was read into is the one handed out. Everything else goes through `document`, which is told nothing
 //! but bytes and finds listings, `getUpdates` answers and Telegram Desktop exports by their structure, however they are
 //! laid out.
 //!
@@ -19,7 +19,8 @@
 //!    after the message it answers.)
 //! 2. No record has a line feed inside, and each ends with one, but for the last of an input. (The parser splits at line feeds.)
 //! 3. `Places::Each` has one place a record of the block. (Dead letters say where a record stood.)
-//! 4. Memory is bounded by the limits, not by the input: at most six records of the greatest size and a few blocks.
+//! 4. Memory is bounded by the limits, not by the input: a few blocks for lines, and for documents what the open records hold, which is
+//!    one as a rule and a dozen of the greatest size at worst. (See `values::TEXT_RECORDS_MAX`.)
 //! 5. Where the blocks are cut does not change which records come out, nor their places. (A replay gives the same result whatever
 //!    the size of its reads.)
 //!
@@ -52,7 +53,7 @@ pub const RAW_BYTES_MAX: usize = 64 << 10;
 pub struct Block {
     /// Which of the inputs, from 0.
     pub input: u32,
-    /// Records, each ended by a line feed (the last of an input perhaps not). Blank lines between records are not records.
+    /// Records, each ended by a line feed (the last of an input perhaps not). Lines of white space are not records.
     pub bytes: Vec<u8>,
     /// Where each record stood.
     pub place: Places,

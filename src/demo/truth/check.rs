@@ -73,6 +73,8 @@ const RECENT: usize = 24;
 const ROLLING: usize = 32;
 const MESSAGES_ROLLING: usize = 128;
 const SUSPECTS: usize = 32;
+/// Readings of an entity that wait for a moment when none of its rows is newer than the bound.
+const ATTEMPTS: u32 = 12;
 /// Rows of one page.
 const PAGE: usize = 256;
 /// Facts applied at once.
@@ -311,9 +313,19 @@ impl Truth {
 
     /// Compares the rows of one entity; `again`: it looked wrong before.
     async fn look(&mut self, entity: Entity, again: bool) -> Result<(), Error> {
-        let bound = self.advance().await;
-        // From here to the last read nothing pauses: the longer it takes, the more rows are newer than the bound.
-        let (views, stored) = self.read(&entity).await?;
+        let mut attempt = 0;
+        let (bound, (views, stored)) = loop {
+            let bound = self.advance().await;
+            // From here to the last read nothing pauses: the longer it takes, the more rows are newer than the bound.
+            let read = self.read(&entity).await?;
+            let rows = || read.1.iter().flat_map(|(_, rows)| rows);
+            attempt += 1;
+            // Of a busy entity some row is nearly always newer. Reading is cheap beside recounting: a moment between two ticks is waited for.
+            if attempt == ATTEMPTS || rows().all(|row| row.as_of <= bound.tick) || rows().count() > PAGE {
+                break (bound, read);
+            }
+            self.pace.sleep(Duration::from_millis(1)).await;
+        };
         let marks = self.parts.ledger.marks();
         let wanted = match self.resolved(&entity) {
             true => expected::rows(&self.facts, &self.parts.ledger, &mut self.pace, &entity).await,
@@ -325,7 +337,12 @@ impl Truth {
             self.checked[view] += rows;
         }
         let before = differences.len();
-        differences.retain(|difference| self.is_certain(difference, &bound, &marks, &entity));
+        let (certain, open): (Vec<_>, Vec<_>) =
+            differences.into_iter().partition(|difference| self.is_certain(difference, &bound, &marks, &entity));
+        for difference in &open {
+            self.checked[difference.view] -= 1;
+        }
+        let differences = certain;
         // What cannot be decided now is neither wrong nor mended.
         let decided = differences.len() == before;
         if differences.is_empty() {

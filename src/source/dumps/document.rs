@@ -23,12 +23,12 @@
 //! 2. `text` is at most [`super::values::TEXT_RECORDS_MAX`] records of the greatest size.
 //! 3. Nothing recurses; there are at most [`super::values::FRAMES_MAX`] frames. What is nested deeper is not looked into.
 
-use super::Limits;
 use super::json::{DEPTH_MAX, Lexer, Token};
 use super::lines;
 use super::members::{Frame, Position, Role};
 use super::output::Output;
-use super::values::Chat;
+use super::values::{Chat, head};
+use super::{Limits, RAW_BYTES_MAX, Rejected};
 
 /// A longer key is none we know; a longer chat name would be repeated with every message.
 const WORD_BYTES_MAX: usize = 4 << 10;
@@ -40,18 +40,22 @@ pub(super) enum Fed {
     More,
     /// The output wants to be taken first; the rest of the piece comes again.
     Full(usize),
-    /// The document ended before this byte of the piece, and with it its line, where the byte before is a line feed.
+    /// The document ended before this byte of the piece, and its line with it.
     Ended(usize),
+    /// The document ended before this byte, which starts another on the same line.
+    EndedInLine(usize),
     /// Its first line was broken; the lines after it were taken for its continuation.
     Rewind(usize, Rewind),
 }
 
-/// A document that turned out to be none, as bytes of the stream.
+/// Lines that were taken for a part of a document and are not, as bytes of the stream.
 #[derive(Debug)]
 pub(super) struct Rewind {
     pub text: Vec<u8>,
     pub line: u64,
     pub offset: u64,
+    /// The first of them is part of a record and has been rejected; otherwise it is a record.
+    pub first_is_rejected: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub(super) struct Document {
     reading: bool,
     /// Where the document or line ends, in `text` and in the stream.
     pub(super) whole: (usize, u64),
+    /// White space after the document that is no longer in the piece.
+    blank: Vec<u8>,
     /// First byte of the piece not yet in `text`.
     pub(super) from: usize,
     /// Offset of the piece in the stream.
@@ -104,6 +110,7 @@ impl Document {
             word_at: 0,
             reading: false,
             whole: (0, 0),
+            blank: Vec::new(),
             from: 0,
             base: 0,
         }
@@ -117,6 +124,7 @@ impl Document {
         self.text.clear();
         // One great record should not be paid for by all that follow.
         self.text.shrink_to(1 << 20);
+        self.blank.clear();
         self.cut = false;
         self.holder = None;
         self.chat = Chat::default();
@@ -126,6 +134,12 @@ impl Document {
     /// The line reached.
     pub fn line(&self) -> u64 {
         self.lexer.line
+    }
+
+    /// Bytes of room it has taken.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.text.capacity() + self.frames.capacity() * size_of::<Frame>()
     }
 
     /// Goes on with `piece`, which stands at `base` of the stream.
@@ -151,9 +165,9 @@ impl Document {
     pub fn finish(&mut self, end: u64, whole: bool, output: &mut Output) -> Option<Rewind> {
         // A line feed ends numbers and lines; anything else is as unfinished as before.
         let mut last: &[u8] = b"\n";
-        while whole && !last.is_empty() && (self.phase != Phase::Value || !self.lexer.is_inside_string()) {
+        while whole && !last.is_empty() && (self.phase != Phase::Value || !self.lexer.is_inside_token()) {
             match self.feed(last, end, output) {
-                Fed::Ended(_) => return None,
+                Fed::Ended(_) | Fed::EndedInLine(_) => return None,
                 Fed::Rewind(_, rewind) => return Some(rewind),
                 Fed::Full(used) => last = &last[used..],
                 Fed::More => break,
@@ -161,16 +175,15 @@ impl Document {
         }
         self.base = end;
         self.from = 0;
+        let mut rewind = None;
         if self.phase == Phase::Value && !self.frames.is_empty() {
-            if self.is_verbatim() && next_line_is_a_record(&self.text) {
-                return Some(self.rewind());
-            }
-            if whole {
+            rewind = self.rewind_record(end, output);
+            if rewind.is_none() && whole {
                 self.give_up(end, "incomplete", output);
             }
         }
         output.release(self.chat.members());
-        None
+        rewind
     }
 
     fn value(&mut self, piece: &[u8], at: &mut usize, output: &mut Output) -> Option<Fed> {
@@ -256,18 +269,21 @@ impl Document {
                     let root_is_container = self.frames.first().is_some_and(|root| root.deepest > 0);
                     let starts_another = matches!(byte, b'{' | b'[') && root_is_container;
                     if whole && !starts_another && self.is_one_line() {
+                        let blank = std::mem::take(&mut self.blank);
+                        self.keep(&blank);
                         self.phase = Phase::BadLine;
                         return None;
                     }
                     if whole {
                         self.give_whole(output);
                     }
-                    return Some(Fed::Ended(*at));
+                    return Some(Fed::EndedInLine(*at));
                 }
             }
         }
-        if whole {
-            self.keep_to(piece, *at);
+        // No part of the record, unless the line turns out to be broken.
+        if self.blank.len() <= self.limits.record_bytes_max {
+            self.blank.extend_from_slice(&piece[self.from..]);
         }
         Some(Fed::More)
     }
@@ -316,11 +332,18 @@ impl Document {
         if self.is_verbatim() {
             return Some(Fed::Rewind(at, self.rewind()));
         }
-        let reason = if self.lexer.depth() >= DEPTH_MAX { "too_deep" } else { "malformed" };
-        self.give_up(self.base + at as u64, reason, output);
+        let end = self.base + at as u64;
+        let rewind = self.rewind_record(end, output);
+        if rewind.is_none() {
+            let reason = if self.lexer.depth() >= DEPTH_MAX { "too_deep" } else { "malformed" };
+            self.give_up(end, reason, output);
+        }
         output.release(self.chat.members());
+        if let Some(rewind) = rewind {
+            return Some(Fed::Rewind(at, rewind));
+        }
         if self.lexer.line_is_fresh && !self.is_one_line() {
-            return Some(Fed::Ended(at));
+            return Some(Fed::EndedInLine(at));
         }
         self.phase = Phase::Skip;
         None
@@ -337,7 +360,27 @@ impl Document {
 
     fn rewind(&mut self) -> Rewind {
         let (line, offset) = self.frames.first().map_or((1, 0), |root| (root.line, root.offset));
-        Rewind { text: std::mem::take(&mut self.text), line, offset }
+        Rewind { text: std::mem::take(&mut self.text), line, offset, first_is_rejected: false }
+    }
+
+    /// A document stops at `end` inside a record. Where the next line looks like a record, the line the unfinished one starts on was
+    /// broken, and the lines after it are none of it.
+    fn rewind_record(&mut self, end: u64, output: &mut Output) -> Option<Rewind> {
+        let frame = &self.frames[self.unfinished()?];
+        let (line, offset) = (frame.line, frame.offset);
+        let text = &self.text[frame.start..];
+        // (A line feed may have been added at the end.)
+        let is_verbatim = frame.over.is_none() && text.len() as u64 >= end - offset;
+        if !is_verbatim || !next_line_is_a_record(text) {
+            return None;
+        }
+        let first_is_rejected = self.cut;
+        if first_is_rejected {
+            let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            let raw_bytes = first.len() as u64;
+            output.reject(Rejected { line, offset, reason: "malformed", raw: head(first, RAW_BYTES_MAX), raw_bytes });
+        }
+        Some(Rewind { text: text.to_vec(), line, offset, first_is_rejected })
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn size(path: &Path) -> Option<u64> {
         return None;
     }
     // A file that is missing adds nothing: reading it is an error, not an unknown length.
-    std::fs::metadata(path).map_or(Some(0), |meta| meta.is_file().then(|| meta.len()))
+    std::fs::metadata(path).map_or(Some(0), |meta| meta.is_file().then_some(meta.len()))
 }
 
 pub(super) fn is_stdin(path: &Path) -> bool {

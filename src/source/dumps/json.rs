@@ -42,8 +42,14 @@ enum Expect {
 enum Inside {
     /// Between tokens.
     Gap,
-    String { key: bool, escaped: bool },
-    Word { word: &'static [u8], at: usize },
+    String {
+        key: bool,
+        escaped: bool,
+    },
+    Word {
+        word: &'static [u8],
+        at: usize,
+    },
     Number,
 }
 
@@ -79,14 +85,9 @@ impl Lexer {
         self.depth
     }
 
-    /// Whether one whole value has gone by.
-    pub fn is_done(&self) -> bool {
-        self.expect == Expect::Nothing
-    }
-
     /// Whether a line feed now would cut a token in two.
-    pub fn is_inside_string(&self) -> bool {
-        matches!(self.inside, Inside::String { .. })
+    pub fn is_inside_token(&self) -> bool {
+        matches!(self.inside, Inside::String { .. } | Inside::Word { .. })
     }
 
     /// The next token of `piece` at or after `at`, which moves past it. An opening token's first byte is then at `at - 1`.

@@ -57,7 +57,7 @@ impl Lines {
     }
 
     fn is_ordinary(&self, line: &[u8]) -> bool {
-        line.is_empty() || looks_whole(line) && line.len() <= self.long && !self.may_wrap(line)
+        if looks_whole(line) { line.len() <= self.long && !self.may_wrap(line) } else { line.is_empty() || is_blank(line) }
     }
 
     /// Whether the first key is one that the answer of `getUpdates`, a batch of more comments or a chat export starts with.
@@ -84,6 +84,16 @@ impl Lines {
     fn has_messages(&self, line: &[u8]) -> bool {
         self.messages.find(line).is_some()
     }
+}
+
+/// Whether a line that starts with `bytes` may be ordinary, as far as they tell.
+pub(super) fn may_be_ordinary(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(u8::is_ascii_whitespace) || bytes.starts_with(b"{\"") || bytes == b"{"
+}
+
+/// White space is no record.
+pub(super) fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Whether a line looks like an object that stands on it whole.

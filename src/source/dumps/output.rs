@@ -10,6 +10,7 @@
 //! 2. What is held is bounded: at [`Output::held_bytes_max`] it is released as it is, so a thread of answers greater than a record may
 //!    come before the message it answers, and a chat that great whose name follows its messages goes without.
 
+use super::lines::is_blank;
 use super::{Block, Places, RAW_BYTES_MAX, Rejected};
 
 /// A record inside a document: its text and where it stood.
@@ -105,7 +106,7 @@ impl Output {
         let (mut line, mut start) = (line, 0);
         while start < bytes.len() {
             let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |found| start + found);
-            if !bytes[start..end].iter().all(u8::is_ascii_whitespace) {
+            if !is_blank(&bytes[start..end]) {
                 self.bytes.extend_from_slice(&bytes[start..end]);
                 self.bytes.push(b'\n');
                 self.places.push((line, offset + start as u64));
@@ -126,6 +127,12 @@ impl Output {
 
     pub fn is_empty(&self) -> bool {
         self.places.is_empty() && self.rejected.is_empty()
+    }
+
+    /// Bytes of room it has taken.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.bytes.capacity() + self.held_bytes.capacity() + self.held.capacity() * size_of::<Held>()
     }
 
     /// What has gathered, as a block; `spare` is used for the next.

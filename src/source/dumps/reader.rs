@@ -14,7 +14,7 @@
 
 use super::document::{Document, Fed, Rewind};
 use super::input::{self, Error, Input};
-use super::lines::Lines;
+use super::lines::{self, Lines};
 use super::output::{Cut, Output};
 use super::{Block, Limits, Places};
 use std::path::PathBuf;
@@ -108,7 +108,8 @@ impl Reader {
             }
             let whole = self.whole_lines();
             if whole == self.at {
-                if !self.ended && self.filled - self.at > self.line_bytes_max {
+                let part = &self.buffer[self.at..self.filled];
+                if !self.ended && (part.len() > self.line_bytes_max || !lines::may_be_ordinary(part)) {
                     self.begin_document();
                 } else if !self.ended {
                     self.fill(self.at)?;
@@ -238,6 +239,12 @@ impl Reader {
         self.output.take(self.input_index(), spare)
     }
 
+    /// Bytes of room it has taken.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.buffer.capacity() + self.document.room() + self.output.room()
+    }
+
     fn input_index(&self) -> u32 {
         self.next_input.saturating_sub(1) as u32
     }
@@ -268,10 +275,11 @@ impl Reader {
                 self.line = self.document.line();
                 self.advance(used);
                 self.in_document = false;
-                if self.at > 0 && self.buffer[self.at - 1] != b'\n' {
-                    // Another document on the same line.
-                    self.begin_document();
-                }
+            }
+            Fed::EndedInLine(used) => {
+                self.line = self.document.line();
+                self.advance(used);
+                self.begin_document();
             }
             Fed::Rewind(used, rewind) => {
                 self.advance(used);
@@ -284,7 +292,7 @@ impl Reader {
 
     /// The first line is a broken record by itself; reading goes on after it.
     fn rewind(&mut self, rewind: Rewind) {
-        let Rewind { text, line, offset } = rewind;
+        let Rewind { text, line, offset, first_is_rejected } = rewind;
         let first = memchr::memchr(b'\n', &text).map_or(text.len(), |found| found + 1);
         let again = (text.len() - first) as u64;
         self.reread += again;
@@ -295,7 +303,7 @@ impl Reader {
         let lines = memchr::memchr_iter(b'\n', &text[..given]).count() as u64;
         if hostile {
             self.output.lines(&text[..given], line, offset);
-        } else {
+        } else if !first_is_rejected {
             let text = text[..given].strip_suffix(b"\n").unwrap_or(&text);
             self.output.emit(Cut { text, line, offset, of_chat: false }, b"");
         }

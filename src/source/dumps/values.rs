@@ -230,7 +230,7 @@ impl Document {
             Some(over) => {
                 let start = self.frames[owner].start;
                 let raw = [&self.text[start..], &over].concat();
-                self.frames[owner].over = Some(head(&raw));
+                self.frames[owner].over = Some(head(&raw, self.limits.record_bytes_max));
                 self.text.truncate(start);
             }
         }
@@ -244,7 +244,7 @@ impl Document {
         if let Some(raw) = value.over.take() {
             output.reject(Rejected { line: value.line, offset: value.offset, reason: "too_long", raw, raw_bytes });
         } else if levels > self.limits.depth_max {
-            let raw = head(&self.text[start..]);
+            let raw = head(&self.text[start..], raw_bytes as usize);
             output.reject(Rejected { line: value.line, offset: value.offset, reason: "too_deep", raw, raw_bytes });
         } else {
             if of_chat && self.holder.is_none() && !self.chat.is_known() {
@@ -282,23 +282,29 @@ impl Document {
         }
     }
 
-    /// Rejects what is open, at the end of what can be read of it. The outermost unfinished record stands for those in it.
-    pub(super) fn give_up(&mut self, end: u64, reason: &'static str, output: &mut Output) {
-        let unfinished = if self.cut { self.frames.iter().position(Frame::is_part_of_envelope) } else { Some(0) };
+    /// The record that is open, the outermost where there are several; none between records.
+    pub(super) fn unfinished(&self) -> Option<usize> {
+        if !self.cut {
+            return (!self.frames.is_empty()).then_some(0);
+        }
         // Answers may be held for a message at the root.
         let holder = self.holder.filter(|&holder| !self.frames[holder].has(Key::Messages));
-        let rejected = match unfinished.into_iter().chain(holder).min() {
+        self.frames.iter().position(Frame::is_part_of_envelope).into_iter().chain(holder).min()
+    }
+
+    /// Rejects what is open, at the end of what can be read of it.
+    pub(super) fn give_up(&mut self, end: u64, reason: &'static str, output: &mut Output) {
+        let rejected = match self.unfinished() {
             Some(index) => {
                 let frame = &mut self.frames[index];
                 let (line, offset, raw_bytes) = (frame.line, frame.offset, end - frame.offset);
                 let reason = if frame.over.is_some() { "too_long" } else { reason };
-                let mut raw = frame.over.take().unwrap_or_else(|| head(&self.text[frame.start..]));
-                raw.truncate(raw_bytes.min(RAW_BYTES_MAX as u64) as usize);
+                let raw = frame.over.take().unwrap_or_else(|| head(&self.text[frame.start..], raw_bytes as usize));
                 Rejected { line, offset, reason, raw, raw_bytes }
             }
             // Between records: only the envelope is unfinished, but it says that something is missing.
             None => {
-                let raw = head(self.value_on_top().map_or(&[], |top| &self.text[self.frames[top].start..]));
+                let raw = head(self.value_on_top().map_or(&[], |top| &self.text[self.frames[top].start..]), RAW_BYTES_MAX);
                 let raw_bytes = raw.len() as u64;
                 Rejected { line: self.lexer.line, offset: end, reason, raw, raw_bytes }
             }
@@ -337,24 +343,27 @@ impl Document {
         self.from = at;
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
         let Some(top) = self.value_on_top() else { return };
         let frame = &mut self.frames[top];
         if frame.over.is_some() {
             return;
         }
         self.text.extend_from_slice(bytes);
-        if self.text.len() - frame.start > self.limits.record_bytes_max {
-            frame.over = Some(head(&self.text[frame.start..]));
+        // Which bound is met first must not depend on how much was added at once.
+        let (longest, room) = (self.limits.record_bytes_max, self.limits.record_bytes_max * TEXT_RECORDS_MAX);
+        if self.text.len() > room && frame.start + longest > room {
+            self.make_room(room);
+        }
+        let frame = &mut self.frames[top];
+        if self.text.len() - frame.start > longest {
+            frame.over = Some(head(&self.text[frame.start..], longest));
             self.text.truncate(frame.start);
-        } else if self.text.len() / TEXT_RECORDS_MAX > self.limits.record_bytes_max {
-            self.make_room();
         }
     }
 
-    /// Gives up the outermost open values until half of the text is left.
-    fn make_room(&mut self) {
-        let left = self.limits.record_bytes_max * TEXT_RECORDS_MAX / 2;
+    /// Gives up the outermost open values so that half of the room is left, where all of it has just been used.
+    fn make_room(&mut self, room: usize) {
         let values: Vec<usize> = (0..self.frames.len()).filter(|&index| self.frames[index].is_value()).collect();
         let mut gone = 0;
         for pair in values.windows(2) {
@@ -365,7 +374,7 @@ impl Document {
                 frame.over = Some(raw[..raw.len().min(CROWDED_RAW_BYTES)].to_vec());
             }
             gone = end;
-            if self.text.len() - gone <= left {
+            if room - gone <= room / 2 {
                 break;
             }
         }
@@ -376,7 +385,7 @@ impl Document {
     }
 }
 
-/// As much of a rejected record as is kept.
-fn head(raw: &[u8]) -> Vec<u8> {
-    raw[..raw.len().min(RAW_BYTES_MAX)].to_vec()
+/// As much of a rejected record as is kept, at most `most`.
+pub(super) fn head(raw: &[u8], most: usize) -> Vec<u8> {
+    raw[..raw.len().min(RAW_BYTES_MAX).min(most)].to_vec()
 }

@@ -1,0 +1,99 @@
+//! From the files to the engine.
+//!
+//! ```text
+//!   reader thread: read, decompress, cut --bounded--> this thread: interrupt? progress --> Engine::send
+//! ```
+//!
+//! Reading has a thread of its own because a read from a pipe cannot be called back: this one must hear Ctrl-C and show that nothing
+//! comes. The reader is not joined when the replay is given up; it ends with the process.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::{Interrupt, Progress, ReplayTexts};
+use crate::cli::{Error, chain};
+use crate::engine::{Batch, Engine};
+use crate::source::dumps::{self, Block, Reader};
+
+/// Blocks that wait for this thread; the reader waits at it.
+const BLOCKS_WAITING_MAX: usize = 2;
+
+/// How often progress is shown and interrupts are looked for, at least.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct Feed<'a> {
+    pub interrupt: &'a Interrupt,
+    pub shown: &'a Progress,
+    pub texts: &'a ReplayTexts,
+    /// Nothing that is read from now on would be kept.
+    pub sink_failed: &'a AtomicBool,
+}
+
+/// What the reader says.
+enum Read {
+    Block { block: Block, rereadable: bool, bytes_read: u64 },
+    Failed(dumps::Error),
+    /// All inputs are at their end. (A reader that only hangs up has panicked.)
+    End,
+}
+
+fn read(mut reader: Reader, spares: &Receiver<Vec<u8>>, reads: &Sender<Read>) {
+    loop {
+        let read = match reader.next(spares.try_recv().ok()) {
+            Ok(None) => Read::End,
+            Ok(Some(block)) => {
+                let rereadable = reader.input_is_plain(block.input);
+                Read::Block { block, rereadable, bytes_read: reader.bytes_read() }
+            }
+            Err(error) => Read::Failed(error),
+        };
+        let ended = matches!(read, Read::End);
+        // Nobody reads: the replay was given up.
+        if reads.send(read).is_err() || ended {
+            return;
+        }
+    }
+}
+
+impl Feed<'_> {
+    /// Hands everything to the engine and ends it; gives the files that could not be read to their end.
+    pub fn run(&self, mut engine: Engine, reader: Reader, spares: Receiver<Vec<u8>>) -> Result<Vec<String>, Error> {
+        let ended = |e| Error::failed("the engine stopped", e);
+        let counts = engine.counts();
+        let bytes_total = reader.bytes_total();
+        let (send, reads) = bounded(BLOCKS_WAITING_MAX);
+        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &spares, &send));
+        spawned.map_err(|e| Error::failed("no thread can be started", e))?;
+        let (mut incomplete, mut bytes, mut looked_at) = (vec![], 0, Instant::now());
+        loop {
+            match reads.recv_timeout(LOOK_EVERY) {
+                Ok(Read::Block { block, rereadable, bytes_read }) => {
+                    bytes = bytes_read;
+                    if rereadable {
+                        self.texts.begin(block.input as usize);
+                    }
+                    engine.send(Batch::Dump { block, rereadable }).map_err(ended)?;
+                }
+                Ok(Read::Failed(error)) => {
+                    self.shown.warn(&chain(&error));
+                    incomplete.push(error.path().display().to_string());
+                }
+                Ok(Read::End) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => panic!("the reader does not panic"),
+            }
+            self.interrupt.check()?;
+            if self.sink_failed.load(Ordering::Relaxed) {
+                break;
+            }
+            if looked_at.elapsed() >= LOOK_EVERY {
+                looked_at = Instant::now();
+                self.shown.show(bytes, bytes_total, &counts.snapshot());
+            }
+        }
+        engine.finish().map_err(ended)?;
+        Ok(incomplete)
+    }
+}

@@ -42,9 +42,9 @@ mod panels;
 mod problem;
 mod reads;
 mod row;
-mod views;
 #[cfg(test)]
 mod tests;
+mod views;
 
 /// How long answers under way may take to end once shutdown began.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -117,7 +117,11 @@ impl Shared {
         self.view(name).ok_or_else(|| {
             let shown = cut(name, 80);
             let exists = self.not_built.iter().any(|view| view.name == name);
-            problem::NOT_BUILT.with(if exists { not_built_detail(shown) } else { format!("there is no view {shown:?}; /v1/views lists them") })
+            problem::NOT_BUILT.with(if exists {
+                not_built_detail(shown)
+            } else {
+                format!("there is no view {shown:?}; /v1/views lists them")
+            })
         })
     }
 }

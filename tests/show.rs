@@ -35,7 +35,8 @@ fn put<R: Row>(store: &Memory, key: R::Key, row: R) {
 
 fn rows() -> Memory {
     let (store, ada) = (Memory::new(), Name::of("reddit:show ada&co"));
-    let user = |messages| Users { messages, characters: 40, score: -2, edited: 0, first_at: 1, last_at: 9, conversations: 1, communities: 1 };
+    let user =
+        |messages| Users { messages, characters: 40, score: -2, edited: 0, first_at: 1, last_at: 9, conversations: 1, communities: 1 };
     put(&store, UsersKey { user: ada }, user(3));
     put(&store, UsersKey { user: Name::of("telegram:-100779") }, user(12));
     for hour in 0..HOURS {
@@ -122,7 +123,10 @@ fn a_row_is_shown_as_a_table_and_as_of_when_it_is() {
     );
     assert_eq!((shown.code, shown.err.as_str()), (Some(0), "1 row as of 2026-12-31 23:59:59 UTC\n"));
     let message = served.show(&["messages", "reddit:t1_show2"]).out;
-    assert!(message.ends_with("-  reddit:show ada&co  -                5          -     -1  a line\\nand \\u{1b}[31ma red one\n"), "{message}");
+    assert!(
+        message.ends_with("-  reddit:show ada&co  -                5          -     -1  a line\\nand \\u{1b}[31ma red one\n"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -170,7 +174,8 @@ fn what_is_not_there_is_told_with_what_there_is() {
 #[test]
 fn who_does_not_answer_is_told_with_how_to_start_one() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
-    show(&["users", "--url", &format!("http://{free}")]).refused(1, &[&format!("no eddy answers at http://{free}"), "`eddy demo` starts one"]);
+    show(&["users", "--url", &format!("http://{free}")])
+        .refused(1, &[&format!("no eddy answers at http://{free}"), "`eddy demo` starts one"]);
     for url in ["127.0.0.1:8080", "https://127.0.0.1:8080", "http://", "http:///x", "http://a b"] {
         show(&["users", "--url", url]).refused(2, &["it looks like http://127.0.0.1:8080"]);
     }

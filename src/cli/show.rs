@@ -13,9 +13,7 @@ use crate::show::{Form, Job, run};
 /// With no KEY, rows of any key. KEY is the first columns of the view's key, or all of them: `user_hours reddit:ada` are the hours of one user.
 /// Rows go to stdout, the time that they are as of to stderr.
 #[derive(Args, Debug)]
-#[command(
-    before_help = "Examples:\n  eddy show users --limit 5\n  eddy show --json top_users reddit:rust"
-)]
+#[command(before_help = "Examples:\n  eddy show users --limit 5\n  eddy show --json top_users reddit:rust")]
 pub struct Show {
     /// A view, such as users; GET /v1/views lists them
     view: String,

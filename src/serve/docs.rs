@@ -288,7 +288,8 @@ fn page(views: &[&'static View]) -> String {
 }
 
 fn view_section(view: &'static View, html: &mut String) {
-    let route = route(view).map_or_else(|| format!("<code>GET /v1/views/{}</code>", view.name), |route| format!("<code>GET {}</code>", escape(&route)));
+    let route = route(view)
+        .map_or_else(|| format!("<code>GET /v1/views/{}</code>", view.name), |route| format!("<code>GET {}</code>", escape(&route)));
     put(
         html,
         format_args!(

@@ -36,6 +36,8 @@ pub trait Fold: 'static {
     /// Later steps follow what earlier ones have brought: an index, then the slot it names.
     fn fetch(&self, _update: &Self::Main, _step: usize) {}
     fn main(&mut self, update: &Self::Main);
+    /// As `fetch`, for `aside`.
+    fn fetch_aside(&self, _update: &Self::Aside, _step: usize) {}
     fn aside(&mut self, update: &Self::Aside);
     /// Says what need not wait for the end of the tick; called after each batch of updates.
     fn at_once(&mut self, _out: &mut Vec<Self::Out>) {}
@@ -83,6 +85,15 @@ fn apply<F: Fold>(state: &mut F, updates: &[F::Main]) {
     }
 }
 
+fn apply_aside<F: Fold>(state: &mut F, updates: &[F::Aside]) {
+    for updates in updates.chunks(FETCHED) {
+        for step in 0..FETCH_STEPS {
+            updates.iter().for_each(|update| state.fetch_aside(update, step));
+        }
+        updates.iter().for_each(|update| state.aside(update));
+    }
+}
+
 /// Updates of a tick that may not be applied yet.
 struct Stash<F: Fold> {
     capability: Capability<u64>,
@@ -121,7 +132,7 @@ impl<F: Fold> Operator<F> {
             }
             let stash = first.remove();
             stash.main.iter().for_each(|updates| apply(&mut self.state, updates));
-            stash.aside.iter().flatten().for_each(|update| self.state.aside(update));
+            stash.aside.iter().for_each(|updates| apply_aside(&mut self.state, updates));
             self.state.at_once(&mut out);
             give(&stash.capability, &mut out);
             self.open = Some(stash.capability);
@@ -170,7 +181,7 @@ fn build<'scope, F: Fold>(
                     let tick = *capability.least().expect("a message has a time");
                     if operator.admits(tick, frontiers) {
                         operator.open.get_or_insert_with(|| capability.delayed(&tick, 0));
-                        updates.iter().for_each(|update| operator.state.aside(update));
+                        apply_aside(&mut operator.state, updates);
                         updates.clear();
                     } else {
                         operator.stash(tick, || capability.delayed(&tick, 0)).aside.push(std::mem::take(updates));

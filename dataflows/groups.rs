@@ -16,9 +16,16 @@ use crate::index::{self, Index, prefetch};
 
 const HASHER: FixedState = FixedState::with_seed(0x67_72_6f_75);
 
+/// How many slots ahead `close` asks for memory.
+const AHEAD: usize = 8;
+/// Room for touched keys that is kept from tick to tick.
+const TOUCHED_KEPT: usize = 1 << 16;
+
 /// What is kept for one key, and the row that follows from it.
 pub trait Group<K>: Default {
     type Row: Copy + PartialEq;
+    /// Asks for memory outside the group that `row` and changes will want.
+    fn fetch(&self) {}
     /// The row of the key as it stands; `None`: it has none.
     fn row(&self, key: &K) -> Option<Self::Row>;
     /// Nothing is left to remember.
@@ -71,6 +78,24 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         }
     }
 
+    /// Third step: asks for what the group refers to.
+    #[inline]
+    pub fn fetch_rest(&self, key: &K) {
+        if let Some(slot) = self.index.guess(tag(key)) {
+            self.slots[slot as usize].group.fetch();
+        }
+    }
+
+    /// All steps by number.
+    #[inline]
+    pub fn fetch(&self, key: &K, step: usize) {
+        match step {
+            0 => self.fetch_index(key),
+            1 => self.fetch_group(key),
+            _ => self.fetch_rest(key),
+        }
+    }
+
     /// The group of `key`, made where there is none, about to be changed.
     pub fn touch(&mut self, key: K) -> &mut G {
         let tag = tag(&key);
@@ -104,7 +129,16 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
 
     /// Ends the tick: says each key whose row is not what it was, with the row before and now.
     pub fn close(&mut self, mut say: impl FnMut(K, Option<G::Row>, Option<G::Row>)) {
-        for (at, old) in self.touched.drain(..) {
+        for next in 0..self.touched.len() {
+            // Slots were touched all over memory: ask for those to come, first themselves, then what they refer to.
+            if let Some(&(ahead, _)) = self.touched.get(next + 2 * AHEAD) {
+                prefetch(&self.slots[ahead as usize].key);
+                prefetch(&self.slots[ahead as usize].touched);
+            }
+            if let Some(&(ahead, _)) = self.touched.get(next + AHEAD) {
+                self.slots[ahead as usize].group.fetch();
+            }
+            let (at, old) = self.touched[next];
             let slot = &mut self.slots[at as usize];
             slot.touched = false;
             let new = slot.group.row(&slot.key);
@@ -118,6 +152,9 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
                 say(key, old, new);
             }
         }
+        self.touched.clear();
+        // A tick that was larger than most need not be remembered.
+        self.touched.shrink_to(TOUCHED_KEPT);
     }
 
     pub fn len(&self) -> usize {

@@ -19,6 +19,8 @@
 
 use std::slice;
 
+use crate::index::prefetch;
+
 /// Moving this many costs no more than finding the place in a chunk.
 const FEW_MAX: usize = 32;
 /// Half of 512 is a quarter faster at a million `u32`, out of cache, for 4 % more memory.
@@ -68,6 +70,18 @@ impl<T: Ord + Copy> SortedBag<T> {
     /// An empty bag. Allocates nothing.
     pub fn new() -> Self {
         SortedBag(Form::Few(Vec::new()))
+    }
+
+    /// Asks for the memory of the first and last items.
+    #[inline]
+    pub fn fetch(&self) {
+        match &self.0 {
+            Form::Few(few) => {
+                few.first().map(prefetch);
+                few.last().map(prefetch);
+            }
+            Form::Many(many) => prefetch(&**many),
+        }
     }
 
     pub fn len(&self) -> usize {

@@ -58,9 +58,8 @@ impl Name {
         let names = &*NAMES;
         let hash = hash(prefix, rest);
         let at = (hash >> 57) as usize % SHARDS;
-        let same = |(_, string): &(Name, &str)| {
-            string.len() == prefix.len() + rest.len() && string.ends_with(rest) && string.starts_with(prefix)
-        };
+        let same =
+            |(_, string): &(Name, &str)| string.len() == prefix.len() + rest.len() && string.ends_with(rest) && string.starts_with(prefix);
         if let Some((name, _)) = names.shards[at].read().expect("no panic while interning").find(hash, same) {
             return *name;
         }

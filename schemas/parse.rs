@@ -20,15 +20,21 @@ use std::borrow::Cow;
 
 use crate::{Place, Version};
 
+mod cursor;
 mod export;
 mod full;
 mod known;
+mod order;
 mod reddit;
 mod scan;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
+
+use text::Text;
+pub use text::text_hash;
 
 /// Records nested deeper are the dead letter `too_deep`.
 pub const DEPTH_MAX: usize = 256;
@@ -64,14 +70,14 @@ pub struct Context {
 pub struct Parser {
     text: String,
     known: known::Known,
-    order: scan::Order,
+    order: order::Order,
     bots: Vec<String>,
 }
 
 impl Parser {
     /// `bots`: names of Reddit accounts that are programs, in any case.
     pub fn new(bots: impl IntoIterator<Item = String>) -> Parser {
-        Parser { text: String::new(), known: known::Known::new(), order: scan::Order::new(), bots: bots.into_iter().collect() }
+        Parser { text: String::new(), known: known::Known::new(), order: order::Order::new(), bots: bots.into_iter().collect() }
     }
 
     /// Reads one record. The text borrows from the record, or from this parser where it had to be put together.
@@ -91,8 +97,9 @@ impl Parser {
 
     fn read<'a>(&mut self, raw: &'a [u8], context: &Context) -> Read<'a> {
         let line = utf8(raw)?;
-        if let Some(fields) = scan::fields(line, &mut self.order) {
-            match reddit::read(None, fields, context, self) {
+        let mut fields = reddit::Fields::default();
+        if scan::fields(line, &mut self.order, &mut fields).is_some() {
+            match reddit::read(None, &mut fields, context, self) {
                 Err(Rejected::Unclear) => {}
                 read => return read,
             }
@@ -102,7 +109,7 @@ impl Parser {
 
     /// For one record.
     fn once() -> Parser {
-        Parser { text: String::new(), known: known::Known::default(), order: scan::Order::default(), bots: Vec::new() }
+        Parser { text: String::new(), known: known::Known::default(), order: order::Order::default(), bots: Vec::new() }
     }
 
     fn is_bot(&self, author: &str) -> bool {
@@ -148,8 +155,9 @@ pub fn parse_full<'a>(raw: &'a [u8], context: &Context) -> Parsed<'a> {
 /// Reads one record with the scan alone; `None` where it gives up. For tests and fuzzing.
 pub fn parse_scan<'a>(raw: &'a [u8], context: &Context) -> Option<Parsed<'a>> {
     let mut parser = Parser::once();
-    let fields = scan::fields(utf8(raw).ok()?, &mut parser.order)?;
-    match reddit::read(None, fields, context, &mut parser) {
+    let mut fields = reddit::Fields::default();
+    scan::fields(utf8(raw).ok()?, &mut parser.order, &mut fields)?;
+    match reddit::read(None, &mut fields, context, &mut parser) {
         Err(Rejected::Unclear) => None,
         read => Some(parser.finish(read)),
     }
@@ -161,42 +169,6 @@ fn utf8(raw: &[u8]) -> Result<&str, Rejected> {
         return Ok(unsafe { std::str::from_utf8_unchecked(raw) });
     }
     std::str::from_utf8(raw).map_err(|_| Rejected::Dead("utf8"))
-}
-
-/// Hash of a text's bytes, equal in every process of one version of eddy.
-pub fn text_hash(text: &str) -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    let mut hasher = foldhash::fast::FixedState::with_seed(0x74_65_78_74).build_hasher();
-    hasher.write(text.as_bytes());
-    hasher.finish()
-}
-
-/// Where a version's text is.
-enum Text<'a> {
-    /// In the record, as it stands.
-    Line(&'a str),
-    /// In [`Parser::text`].
-    Scratch,
-    Owned(String),
-}
-
-impl Text<'_> {
-    fn get<'b>(&'b self, scratch: &'b str) -> &'b str {
-        match self {
-            Text::Line(text) => text,
-            Text::Scratch => scratch,
-            Text::Owned(text) => text,
-        }
-    }
-}
-
-impl<'a> From<Cow<'a, str>> for Text<'a> {
-    fn from(text: Cow<'a, str>) -> Text<'a> {
-        match text {
-            Cow::Borrowed(text) => Text::Line(text),
-            Cow::Owned(text) => Text::Owned(text),
-        }
-    }
 }
 
 type Read<'a> = Result<(Version, Option<Text<'a>>), Rejected>;

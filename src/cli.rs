@@ -1,5 +1,6 @@
 //! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
 
+mod bench;
 mod demo;
 mod replay;
 mod show;
@@ -73,6 +74,7 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Bench(bench::Bench),
     Demo(demo::Demo),
     Replay(replay::Replay),
     Show(show::Show),
@@ -81,6 +83,7 @@ enum Command {
 /// Runs what was asked.
 pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
+        Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
         Command::Show(show) => show.run(),

@@ -28,7 +28,7 @@ mod open;
 mod read;
 mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::VecDeque;
 use std::fs::{self, File};

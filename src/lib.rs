@@ -1,5 +1,6 @@
 //! How eddy runs: sources, log, engine, store, sinks, serving.
 
+pub mod bench;
 pub mod bot;
 pub mod cli;
 pub mod clock;

@@ -26,7 +26,7 @@ use eddy_dataflows::views::Definition;
 
 pub use interrupt::Interrupt;
 pub use progress::Progress;
-pub use summary::Summary;
+pub use summary::{Summary, peak_rss_bytes};
 pub use texts::ReplayTexts;
 
 use crate::cli::Error;

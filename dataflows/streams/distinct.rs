@@ -63,11 +63,7 @@ impl<A: Part, B: Part> Fold for Distinct<A, B> {
 
     fn fetch(&self, update: &Update, step: usize) {
         let Some(pair) = (self.pair)(&update.version) else { return };
-        match step {
-            0 => self.pairs.fetch_index(&pair),
-            1 => self.pairs.fetch_group(&pair),
-            _ => {}
-        }
+        self.pairs.fetch(&pair, step);
     }
 
     fn main(&mut self, update: &Update) {

@@ -27,8 +27,8 @@ struct Conversation {
     removed: i64,
     participants: i64,
     depth: Option<u32>,
-    /// Communities that live messages and tombstones name; hardly ever more than one.
-    communities: Vec<(Name, u32)>,
+    /// Communities that live messages and tombstones name.
+    communities: Named,
     /// Live messages: when, and the user's number (0: nobody).
     timeline: SortedBag<(Second, u32)>,
     opening: Option<Box<Opening>>,
@@ -58,16 +58,38 @@ impl Opening {
     }
 }
 
-impl Conversation {
-    fn name_community(&mut self, community: Name, diff: i8) {
-        match self.communities.iter().position(|(name, _)| *name == community) {
-            None => self.communities.push((community, 1)),
-            Some(at) if diff < 0 && self.communities[at].1 == 1 => drop(self.communities.swap_remove(at)),
-            Some(at) => self.communities[at].1 = self.communities[at].1.wrapping_add_signed(i32::from(diff)),
+/// Names and how often each is named; hardly ever more than one.
+#[derive(Default)]
+struct Named {
+    first: Option<(Name, u32)>,
+    rest: Vec<(Name, u32)>,
+}
+
+impl Named {
+    fn change(&mut self, name: Name, diff: i8) {
+        let is_first = self.first.is_none();
+        match self.first.iter_mut().chain(&mut self.rest).find(|(named, _)| *named == name) {
+            Some((_, count)) => *count = count.checked_add_signed(i32::from(diff)).expect("retractions follow assertions"),
+            None if is_first => self.first = Some((name, 1)),
+            None => self.rest.push((name, 1)),
         }
-        self.communities.shrink_to(1);
+        if diff < 0 {
+            self.rest.retain(|(_, count)| *count > 0);
+            if self.first.is_some_and(|(_, count)| count == 0) {
+                self.first = self.rest.pop();
+            }
+        }
     }
 
+    fn greatest(&self) -> Option<Name> {
+        match self.rest.as_slice() {
+            [] => self.first.map(|(name, _)| name),
+            rest => self.first.iter().chain(rest).map(|(name, _)| *name).max_by_key(|name| name.as_str()),
+        }
+    }
+}
+
+impl Conversation {
     fn submission(&mut self, version: &Version, created_at: Second, diff: i8) {
         if diff < 0 {
             self.opening.as_mut().expect("retractions follow assertions").live_at = None;
@@ -104,12 +126,16 @@ impl Conversation {
 impl Group<ConversationId> for Conversation {
     type Row = Conversations;
 
+    fn fetch(&self) {
+        self.timeline.fetch();
+    }
+
     fn row(&self, _: &ConversationId) -> Option<Conversations> {
         if self.messages == 0 && self.removed == 0 {
             return None;
         }
         Some(Conversations {
-            community: self.communities.iter().map(|(name, _)| *name).max_by_key(|name| name.as_str()),
+            community: self.communities.greatest(),
             messages: self.messages,
             participants: self.participants,
             characters: self.characters,
@@ -142,18 +168,18 @@ impl Fold for State {
     type Out = RowChange<Conversations>;
 
     fn fetch(&self, update: &Update, step: usize) {
-        match step {
-            0 => self.0.fetch_index(&update.version.conversation),
-            1 => self.0.fetch_group(&update.version.conversation),
-            _ => {}
-        }
+        self.0.fetch(&update.version.conversation, step);
+    }
+
+    fn fetch_aside(&self, (conversation, _): &(ConversationId, Told), step: usize) {
+        self.0.fetch(conversation, step);
     }
 
     fn main(&mut self, update: &Update) {
         let version = &update.version;
         let conversation = self.0.touch(version.conversation);
         if let Some(community) = version.community {
-            conversation.name_community(community, update.diff);
+            conversation.communities.change(community, update.diff);
         }
         match version.created_at {
             _ if version.tombstone => conversation.removed += i64::from(update.diff),

@@ -44,11 +44,7 @@ impl Fold for State {
 
     fn fetch(&self, update: &Update, step: usize) {
         let Some(key) = key(update) else { return };
-        match step {
-            0 => self.0.fetch_index(&key),
-            1 => self.0.fetch_group(&key),
-            _ => {}
-        }
+        self.0.fetch(&key, step);
     }
 
     fn main(&mut self, update: &Update) {

@@ -33,6 +33,10 @@ struct User {
 impl Group<Name> for User {
     type Row = Users;
 
+    fn fetch(&self) {
+        self.times.fetch();
+    }
+
     fn row(&self, _: &Name) -> Option<Users> {
         Some(Users {
             messages: self.messages,
@@ -68,12 +72,13 @@ impl Fold for State {
     type Out = RowChange<Users>;
 
     fn fetch(&self, update: &Update, step: usize) {
-        let Some(user) = update.version.user else { return };
-        match step {
-            0 => self.0.fetch_index(&user),
-            1 => self.0.fetch_group(&user),
-            _ => {}
+        if let Some(user) = update.version.user {
+            self.0.fetch(&user, step);
         }
+    }
+
+    fn fetch_aside(&self, distinct: &Distinct, step: usize) {
+        self.0.fetch(&distinct.user, step);
     }
 
     fn main(&mut self, update: &Update) {

@@ -2,6 +2,7 @@
 //!
 //! FILE has one record a line. Each round times, over the same lines in memory, what any engine would do (serde_json into a
 //! struct of borrowed strings, keeping nothing), the full parse, and `Parser::parse`; machines vary, so compare within a round.
+#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -40,11 +41,13 @@ fn main() {
     let scanned = lines.iter().filter(|line| parse_scan(line, &context).is_some()).count();
     println!("{} records of {} bytes, {scanned} scanned", lines.len(), bytes.len() / lines.len().max(1));
     for _ in 0..rounds {
-        let floor = time(&lines, |line| serde_json::from_slice::<Comment>(line).is_ok_and(|c| {
-            black_box(&c.id);
-            black_box((&c.author, &c.subreddit, &c.link_id, &c.parent_id, &c.body, c.score, &c.created_utc, c.seq, &c.op));
-            true
-        }));
+        let floor = time(&lines, |line| {
+            serde_json::from_slice::<Comment>(line).is_ok_and(|c| {
+                black_box(&c.id);
+                black_box((&c.author, &c.subreddit, &c.link_id, &c.parent_id, &c.body, c.score, &c.created_utc, c.seq, &c.op));
+                true
+            })
+        });
         let full = time(&lines, |line| matches!(black_box(parse_full(line, &context)), Parsed::Version(..)));
         let mut parser = Parser::default();
         let parsed = time(&lines, |line| matches!(black_box(parser.parse(line, &context)), Parsed::Version(..)));

@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 
 use super::full::json;
 use super::telegram::number_name;
+use super::text::{characters, text_hash};
 use super::value::{Key, Node, Value, object};
-use super::{Context, Read, Rejected, text_hash};
+use super::{Context, Read, Rejected};
 use crate::name::DISPLAY;
 use crate::{MessageId, Name, Version};
 
@@ -85,7 +86,7 @@ pub(super) fn read<'a>(raw: &'a str, context: &Context) -> Read<'a> {
         score: None,
         version: edited_at.unwrap_or(created_at),
         update_id: None,
-        characters: text.chars().count() as u32,
+        characters: characters(&text),
         text_hash: Some(text_hash(&text)),
         place: context.place,
         tombstone: false,

@@ -1,7 +1,10 @@
 //! Reddit's objects: dumps, change streams, API listings.
 
+use std::mem;
+
+use super::text::{body, characters, is_ended, text_hash, title_and_selftext};
 use super::value::Value;
-use super::{Context, Parser, Read, Rejected, Text, text_hash};
+use super::{Context, Parser, Read, Rejected};
 use crate::{MessageId, Version};
 
 /// The fields that are read, of comments, submissions and deletions alike.
@@ -66,11 +69,11 @@ enum Op {
 }
 
 /// Reads one object; `thing` is known where it came in a listing.
-pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
+pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
     let op = op(&fields.op)?;
     let thing = match thing {
         Some(thing) => thing,
-        None => shape(op, &fields)?,
+        None => shape(op, fields)?,
     };
     let id = id(thing, &fields.id)?;
     let seq = match fields.seq {
@@ -81,7 +84,7 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Conte
     let score = fields.score.int("score")?;
     let created_at = fields.created_utc.created("created_utc", context)?;
     let edited_at = edited_at(&fields.edited)?;
-    let latest = latest(&fields, created_at, edited_at, context)?;
+    let latest = latest(fields, created_at, edited_at, context)?;
     let author = fields.author.string("author")?.filter(|author| *author != "[deleted]");
     let subreddit = fields.subreddit.string("subreddit")?;
     let parent = fields.parent_id.string("parent_id")?.filter(|_| thing == Thing::Comment);
@@ -90,12 +93,12 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Conte
     let (text, ended) = match (op, thing) {
         (Op::Delete, _) => (None, true),
         (_, Thing::Comment) => {
-            let text = body(fields.body, &mut parser.text)?;
+            let text = body(mem::take(&mut fields.body), &mut parser.text)?;
             let ended = is_ended(text.get(&parser.text));
             (Some(text), ended)
         }
         (_, Thing::Submission) => {
-            let (text, ended) = title_and_selftext(fields.title, fields.selftext, &mut parser.text)?;
+            let (text, ended) = title_and_selftext(mem::take(&mut fields.title), mem::take(&mut fields.selftext), &mut parser.text)?;
             (Some(text), ended)
         }
     };
@@ -124,7 +127,7 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: Fields<'a>, context: &Conte
         score,
         version,
         update_id: None,
-        characters: words.map_or(0, |words| words.chars().count() as u32),
+        characters: words.map_or(0, characters),
         text_hash: words.map(text_hash),
         place: context.place,
         tombstone: ended,
@@ -208,97 +211,4 @@ fn latest(fields: &Fields<'_>, created: Option<i64>, edited: Option<i64>, contex
     let retrieved = retrieved.max(fields.retrieved_2nd_on.time("retrieved_2nd_on")?);
     let received = context.received_at_ms.map(|ms| ms.div_euclid(1000));
     Ok(retrieved.or(received).max(edited).max(created))
-}
-
-fn is_ended(text: &str) -> bool {
-    matches!(text, "[deleted]" | "[removed]")
-}
-
-fn body<'a>(body: Value<'a>, scratch: &mut String) -> Result<Text<'a>, Rejected> {
-    match body {
-        Value::Text(text) => Ok(Text::Line(text)),
-        Value::Owned(text) => Ok(Text::Owned(text)),
-        Value::Raw(raw) => {
-            scratch.clear();
-            unescape(raw, scratch)?;
-            Ok(Text::Scratch)
-        }
-        _ => Err(Rejected::Dead("body")),
-    }
-}
-
-/// The title, then a line feed and the selftext where that is not empty; and whether the selftext ends the submission.
-fn title_and_selftext<'a>(title: Value<'a>, selftext: Value<'a>, scratch: &mut String) -> Result<(Text<'a>, bool), Rejected> {
-    if title.is_missing() {
-        return Err(Rejected::Dead("title"));
-    }
-    if let (Value::Text(title), Value::Missing | Value::Null | Value::Text("")) = (&title, &selftext) {
-        return Ok((Text::Line(title), false));
-    }
-    scratch.clear();
-    push(title, "title", scratch)?;
-    let at = scratch.len();
-    scratch.push('\n');
-    push(selftext, "selftext", scratch)?;
-    if scratch.len() == at + 1 {
-        scratch.truncate(at);
-        return Ok((Text::Scratch, false));
-    }
-    Ok((Text::Scratch, is_ended(&scratch[at + 1..])))
-}
-
-fn push(value: Value<'_>, field: &'static str, into: &mut String) -> Result<(), Rejected> {
-    match value {
-        Value::Missing | Value::Null => {}
-        Value::Text(text) => into.push_str(text),
-        Value::Owned(text) => into.push_str(&text),
-        Value::Raw(raw) => unescape(raw, into)?,
-        _ => return Err(Rejected::Dead(field)),
-    }
-    Ok(())
-}
-
-/// Appends what a string's inside means.
-fn unescape(raw: &str, into: &mut String) -> Result<(), Rejected> {
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        into.push_str(&rest[..at]);
-        let (character, length) = escape(&rest.as_bytes()[at..]).ok_or(Rejected::Unclear)?;
-        into.push(character);
-        rest = &rest[at + length..];
-    }
-    into.push_str(rest);
-    Ok(())
-}
-
-/// The character that an escape stands for, and the length of the escape. `None`: no escape, or a lone surrogate.
-#[inline]
-pub(super) fn escape(bytes: &[u8]) -> Option<(char, usize)> {
-    let character = match bytes.get(1)? {
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\x08',
-        b'f' => '\x0c',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            let first = hex(bytes.get(2..6)?)?;
-            if !(0xd800..0xdc00).contains(&first) {
-                return Some((char::from_u32(first)?, 6));
-            }
-            let second = hex(bytes.get(6..12)?.strip_prefix(b"\\u")?)?;
-            if !(0xdc00..0xe000).contains(&second) {
-                return None;
-            }
-            return Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))?, 12));
-        }
-        _ => return None,
-    };
-    Some((character, 2))
-}
-
-fn hex(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |n, digit| Some(n << 4 | char::from(*digit).to_digit(16)?))
 }

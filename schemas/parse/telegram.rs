@@ -6,13 +6,14 @@ use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
 use super::full::json;
+use super::text::{characters, text_hash};
 use super::value::{Entries, Key, Node, Value, object};
-use super::{Context, Parser, Read, Rejected, text_hash};
+use super::{Context, Parser, Read, Rejected};
 use crate::name::{DISPLAY, TELEGRAM};
 use crate::{MessageId, Name, Version};
 
 /// The kinds of update. The first four count; the others are ignored by name.
-const KINDS: [(&str, &str); 25] = [
+const KINDS: [(&str, &str); 27] = [
     ("message", ""),
     ("edited_message", ""),
     ("channel_post", ""),
@@ -38,18 +39,34 @@ const KINDS: [(&str, &str); 25] = [
     ("chat_boost", "kind:chat_boost"),
     ("removed_chat_boost", "kind:removed_chat_boost"),
     ("managed_bot", "kind:managed_bot"),
+    ("subscription", "kind:subscription"),
+    ("stopped_message_generation", "kind:stopped_message_generation"),
 ];
 const COUNTED: usize = 4;
 
-/// What an update holds, by kind.
+/// What an update holds.
 #[derive(Default)]
-pub(super) struct Update<'a>([Option<&'a RawValue>; KINDS.len()]);
+pub(super) struct Update<'a> {
+    counted: [Option<&'a RawValue>; COUNTED],
+    /// The kind of what does not count.
+    ignored: Option<usize>,
+}
 
 impl<'a> Update<'a> {
-    /// The field that an entry of the update fills.
-    pub fn field(&mut self, key: &str) -> Option<&mut Option<&'a RawValue>> {
-        let at = KINDS.iter().position(|(kind, _)| *kind == key)?;
-        Some(&mut self.0[at])
+    /// The kind that a key names.
+    pub fn kind(key: &str) -> Option<usize> {
+        KINDS.iter().position(|(kind, _)| *kind == key)
+    }
+
+    /// Takes what stands under a kind's key; null is nothing.
+    pub fn set(&mut self, kind: usize, raw: &'a RawValue) {
+        let held = raw.get() != "null";
+        match self.counted.get_mut(kind) {
+            Some(counted) => *counted = held.then_some(raw),
+            None if held => self.ignored = Some(kind),
+            None if self.ignored == Some(kind) => self.ignored = None,
+            None => {}
+        }
     }
 }
 
@@ -121,14 +138,10 @@ impl<'de: 'a, 'a> Entries<'de> for Message<'a> {
 
 /// Reads one update.
 pub(super) fn read<'a>(update_id: i64, update: &Update<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
-    let held = update.0.iter().position(|raw| raw.is_some_and(|raw| raw.get() != "null"));
-    match held {
-        Some(at) if at < COUNTED => {}
-        Some(at) => return Err(Rejected::Ignored(KINDS[at].1)),
-        None => return Err(Rejected::Dead("shape")),
-    }
-    let raw = held.and_then(|at| update.0[at]).map_or("null", RawValue::get);
-    let Node::Object(message) = json::<Node<Message>>(raw)? else { return Err(Rejected::Dead("shape")) };
+    let Some(raw) = update.counted.into_iter().flatten().next() else {
+        return Err(update.ignored.map_or(Rejected::Dead("shape"), |kind| Rejected::Ignored(KINDS[kind].1)));
+    };
+    let Node::Object(message) = json::<Node<Message>>(raw.get())? else { return Err(Rejected::Dead("shape")) };
     message.read(update_id, context, &mut parser.text)
 }
 
@@ -180,7 +193,7 @@ impl<'a> Message<'a> {
             score: None,
             version: edited_at.unwrap_or(created_at),
             update_id: Some(update_id),
-            characters: text.chars().count() as u32,
+            characters: characters(&text),
             text_hash: Some(text_hash(&text)),
             place: context.place,
             tombstone: false,

@@ -1,6 +1,5 @@
 //! Golden records, rules, and the scan against the full parse.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +111,9 @@ fn a_parser_keeps_nothing_of_the_record_before() {
             format!(r#"{{"id":"a","link_id":"t3_b","body":"{text}","created_utc":5}}"#),
             format!(r#"{{"id":"a","title":"{text}","selftext":"{text}","created_utc":5}}"#),
             format!(r#"{{"id":"a","title":"{text}","created_utc":5}}"#),
-            format!(r#"{{"update_id":1,"message":{{"message_id":1,"date":1,"chat":{{"id":1,"first_name":"x","last_name":"y"}},"text":"{text}"}}}}"#),
+            format!(
+                r#"{{"update_id":1,"message":{{"message_id":1,"date":1,"chat":{{"id":1,"first_name":"x","last_name":"y"}},"text":"{text}"}}}}"#
+            ),
         ] {
             assert_eq!(parser.parse(raw.as_bytes(), &context()), parse_full(raw.as_bytes(), &context()), "{raw}");
         }
@@ -133,6 +134,7 @@ fn a_text_is_counted_in_characters() {
 }
 
 /// The folder of real data, where it is.
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn data() -> Option<PathBuf> {
     let found = std::env::var_os("EDDY_DATA").map(PathBuf::from).into_iter();
     let beside = ["../../shared/data", "../../../shared/data"].map(|path| Path::new(env!("CARGO_MANIFEST_DIR")).join(path));

@@ -94,7 +94,7 @@ impl Bench {
             workloads: self.workload.kinds(),
             records: self.records,
             workers: self.workers.into_iter().map(usize::from).collect(),
-            views: self.views.as_deref().map(replay::chosen).transpose()?,
+            views: self.views.as_deref().map(replay::chosen),
             rounds: usize::from(self.runs),
             folder: self.dir,
             time_max: Duration::from_secs(self.time_max_s),

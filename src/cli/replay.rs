@@ -75,7 +75,7 @@ fn view_names() -> PossibleValuesParser {
 }
 
 /// The views that a list of names means, each once.
-fn chosen(names: &[String]) -> Vec<&'static Definition> {
+pub fn chosen(names: &[String]) -> Vec<&'static Definition> {
     let named = |name: &str| names.iter().position(|other| other == name || other == "all");
     let mut chosen: Vec<(usize, &Definition)> =
         eddy_dataflows::VIEWS.iter().filter_map(|definition| Some((named(definition.view.name)?, definition))).collect();

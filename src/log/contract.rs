@@ -64,8 +64,9 @@ fn offsets_count_from_0_without_gaps_and_a_key_keeps_its_partition_and_order() {
         let mut homes = BTreeMap::new();
         for _ in 0..60 {
             let topic = Topic::ALL[random.random_range(0..4)];
+            let size = random.random_range(0..10);
             let one = |_| record(random.random_range(0..20), vec![random.random(); random.random_range(0..100)]);
-            let records: Vec<_> = (0..random.random_range(0..10)).map(one).collect();
+            let records: Vec<_> = (0..size).map(one).collect();
             let gone = log.append(topic, &records).expect("appends");
             assert_eq!(gone.len(), records.len(), "{name}");
             for (record, (partition, offset)) in records.into_iter().zip(gone) {

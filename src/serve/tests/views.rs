@@ -16,8 +16,7 @@ async fn listed(router: &Router, path: &str) -> Vec<Value> {
 async fn every_view_is_described_also_one_that_is_not_built() {
     let listed = get(&router(app()), "/v1/views").await.json();
     let listed = listed["views"].as_array().expect("views");
-    let built = VIEWS.iter().map(|view| (*view, true));
-    for (view, listed) in built.chain([(Sessions::VIEW, false)]).zip(listed) {
+    for (view, listed) in VIEWS.iter().chain([&Sessions::VIEW]).zip(listed) {
         assert_eq!((listed["name"].as_str(), listed["built"].as_bool()), (Some(view.name), Some(view.name != "sessions")));
         let fields = listed["key"].as_array().into_iter().chain(listed["columns"].as_array()).flatten();
         let fields: Vec<_> = fields.map(|field| (field["name"].clone(), field["nullable"].clone(), field["means"].clone())).collect();

@@ -18,6 +18,8 @@
 //! tombstones that are forgotten. So groups keep their size. A figure is the median tick of that kind; `ns` is the mean of the four kinds,
 //! and `worst` the kind whose `one / among` is greatest. `max ms` is the longest tick of the million: what an amortised cost can do to one.
 
+#![expect(clippy::print_stdout, reason = "figures are its result")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use eddy_schemas::{Changes, Row};
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::probe::{Handle, Probe};
-use timely::dataflow::operators::Capability;
-use timely::dataflow::Stream;
 
 /// A key's row as it is after a tick that changed it; `None`: gone.
 #[derive(Clone)]
@@ -42,8 +42,7 @@ impl Outputs {
             move |(input, frontier), _output| {
                 input.for_each(|capability, rows| {
                     let tick = *capability.least().expect("a message has a time");
-                    let (_, changes) =
-                        open.entry(tick).or_insert_with(|| (capability.delayed(&tick, 0), Changes::new(R::VIEW)));
+                    let (_, changes) = open.entry(tick).or_insert_with(|| (capability.delayed(&tick, 0), Changes::new(R::VIEW)));
                     for change in rows.drain(..) {
                         changes.push(&change.key, change.row.as_ref(), &mut scratch);
                     }

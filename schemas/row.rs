@@ -51,7 +51,7 @@ pub enum Path {
     One(&'static str),
     /// `/v1/<0>/{key}/<1>`: the rows whose first key column is `key`.
     Many(&'static str, &'static str),
-    /// Not by itself: through `POST /v1/batch` and `eddy show` only.
+    /// Not by itself: as any other, through `/v1/views/<name>`, `POST /v1/batch` and `eddy show`.
     Unlisted,
 }
 

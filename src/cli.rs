@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod replay;
+mod show;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
     Replay(replay::Replay),
+    Show(show::Show),
 }
 
 /// Runs what was asked.
@@ -84,5 +86,6 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Show(show) => show.run(),
     }
 }

@@ -99,12 +99,7 @@ fn next_tick(last: u64, now_ms: i64) -> u64 {
 
 impl Engine {
     /// Starts the workers. Outputs go to `outputs`, whose reader must keep reading.
-    pub fn start(
-        config: Config,
-        inputs: parse::Inputs,
-        texts: Arc<dyn Texts>,
-        outputs: Sender<Output>,
-    ) -> Result<Engine, Error> {
+    pub fn start(config: Config, inputs: parse::Inputs, texts: Arc<dyn Texts>, outputs: Sender<Output>) -> Result<Engine, Error> {
         let clock = Arc::clone(&inputs.clock);
         let counts = Arc::new(Counts::default());
         let progress = Arc::new(Progress::new(config.workers));

@@ -13,6 +13,7 @@ pub mod progress;
 pub mod replay;
 pub mod run;
 pub mod serve;
+pub mod show;
 pub mod sink;
 pub mod source;
 pub mod spool;

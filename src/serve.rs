@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   View.path --> /v1/users/{user}, /v1/users/{user}/hours, ...  --key--> store --cells--> JSON
+//!   any View  --> /v1/views/{view}?key=
 //!   Telemetry, store --every 250 ms--> status --watch--> /v1/stream --> the page
 //! ```
 //!
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use crate::telemetry::letters::cut;
 use crate::texts::Texts;
 
 mod batch;
@@ -42,6 +44,7 @@ mod reads;
 mod row;
 #[cfg(test)]
 mod tests;
+mod views;
 
 /// How long answers under way may take to end once shutdown began.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -108,6 +111,19 @@ impl Shared {
     fn view(&self, name: &str) -> Option<&'static View> {
         self.views.iter().copied().find(|view| view.name == name)
     }
+
+    /// The view of a name that a request gave.
+    fn built(&self, name: &str) -> Result<&'static View, problem::Problem> {
+        self.view(name).ok_or_else(|| {
+            let shown = cut(name, 80);
+            let exists = self.not_built.iter().any(|view| view.name == name);
+            problem::NOT_BUILT.with(if exists {
+                not_built_detail(shown)
+            } else {
+                format!("there is no view {shown:?}; /v1/views lists them")
+            })
+        })
+    }
 }
 
 /// The routes. Call it within a tokio runtime: it starts the task that tells the stream's clients what is new.
@@ -143,6 +159,8 @@ fn build(app: App) -> (Router, Arc<Shared>) {
         }
     }
     let router = router
+        .route("/v1/views", get(views::list))
+        .route("/v1/views/{view}", get(views::rows))
         .route("/v1/batch", post(batch::batch))
         .route("/v1/stream", get(live::stream))
         .route("/health", get(health::health))

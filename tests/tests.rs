@@ -1,9 +1,12 @@
 //! Everything that is tested from outside, in one binary: linking is what costs here.
 
+#![allow(clippy::print_stdout, reason = "cargo shows it where a test fails, and --nocapture always")]
+
 mod bench;
 mod generate;
 mod harness;
 mod oracle;
 mod random;
 mod replays;
+mod show;
 mod truth;

@@ -92,8 +92,7 @@ impl Fold for Answers {
             return;
         }
         let same = |left: &Version| {
-            (left.id, left.conversation, left.user) == (version.id, version.conversation, version.user)
-                && answers(left) == answers(version)
+            (left.id, left.conversation, left.user) == (version.id, version.conversation, version.user) && answers(left) == answers(version)
         };
         if self.left.as_ref().is_some_and(same) {
             self.left = None;

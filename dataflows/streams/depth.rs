@@ -1,7 +1,7 @@
 //! Reply depth of each conversation, under late parents, deletions and cycles.
 //!
-//! The rules are `interface.md`'s: a submission is 0, a message without a held parent in its conversation 1, any other its parent's
-//! + 1; tombstones keep their place but are not counted; what is on a cycle or hangs off one has no depth. [`Forest`] keeps it at a cost that
+//! The rules are `interface.md`'s: a submission is 0, a message without a held parent in its conversation 1, any other its
+//! parent's + 1; tombstones keep their place but are not counted; what is on a cycle or hangs off one has no depth. [`Forest`] keeps it at a cost that
 //! does not grow with the conversation.
 
 #[cfg(test)]

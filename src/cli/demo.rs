@@ -15,7 +15,9 @@ use crate::replay::Interrupt;
 /// A seeded source posts, answers, edits and deletes; the page shows its numbers, whether they are right, and a chat with the bot.
 /// State is in memory and the log in a temporary folder: both go when it ends.
 #[derive(Args, Debug)]
-#[command(before_help = "Examples:\n  eddy demo                              then open http://127.0.0.1:8080\n  eddy demo --rate 2000 --listen 127.0.0.1:9000")]
+#[command(
+    before_help = "Examples:\n  eddy demo                              then open http://127.0.0.1:8080\n  eddy demo --rate 2000 --listen 127.0.0.1:9000"
+)]
 pub struct Demo {
     /// Events per second; 0 for none
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]

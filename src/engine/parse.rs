@@ -73,8 +73,7 @@ impl Parser {
             Batch::Log { input, records } => {
                 for record in &records {
                     let stand = Stand { input, line: 0, offset: record.offset };
-                    let context =
-                        Context { place: Place::new(input, record.offset), received_at_ms: Some(record.received_at_ms), now };
+                    let context = Context { place: Place::new(input, record.offset), received_at_ms: Some(record.received_at_ms), now };
                     self.record(&record.value, &stand, &context, false, &mut tally, &mut out);
                 }
             }
@@ -115,15 +114,7 @@ impl Parser {
     }
 
     /// `spool`: the text cannot be read again where it stands.
-    fn record(
-        &mut self,
-        raw: &[u8],
-        stand: &Stand,
-        context: &Context,
-        spool: bool,
-        tally: &mut Tally,
-        out: &mut impl FnMut(Version),
-    ) {
+    fn record(&mut self, raw: &[u8], stand: &Stand, context: &Context, spool: bool, tally: &mut Tally, out: &mut impl FnMut(Version)) {
         tally.read += 1;
         match self.records.parse(raw, context) {
             Parsed::Version(mut version, text) => {

@@ -11,8 +11,7 @@ use eddy_schemas::{Cell, View};
 use serde::Deserialize;
 
 use super::problem::{self, Problem};
-use super::{Shared, key, not_built_detail, reads};
-use crate::telemetry::letters::cut;
+use super::{Shared, key, reads};
 
 /// Keys of a batch at most.
 pub const KEYS_MAX: usize = 1000;
@@ -83,12 +82,7 @@ pub async fn batch(State(shared): State<Arc<Shared>>, head: HeaderMap, body: Res
 impl Shared {
     /// The view and its key's cells; no cells where nothing here has that key.
     fn read(&self, asked: &Asked) -> Result<(&'static View, Option<Vec<Cell>>), Problem> {
-        let shown = cut(&asked.view, 80);
-        let view = self.view(&asked.view).ok_or_else(|| {
-            let exists = self.not_built.iter().any(|view| view.name == asked.view);
-            let detail = if exists { not_built_detail(shown) } else { format!("there is no view {shown:?}; /docs lists them") };
-            problem::NOT_BUILT.with(detail)
-        })?;
+        let view = self.built(&asked.view)?;
         let parts = match &asked.key {
             Key::Bare(part) => std::slice::from_ref(part),
             Key::Columns(parts) => parts,

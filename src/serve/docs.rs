@@ -31,7 +31,13 @@ struct Fixed {
     media: &'static str,
 }
 
-const FIXED: [Fixed; 9] = [
+const FIXED: [Fixed; 11] = [
+    get("/v1/views", "Every view, with its columns and what they mean.", "application/json"),
+    get(
+        "/v1/views/{view}",
+        "Rows of any view, a page at a time. `key`, once for each of the key's first columns, narrows them; without it, all rows.",
+        "application/json",
+    ),
     get("/v1/stream", "Server-sent events: `status` when something changed, at most four a second; `id` is the tick.", "text/event-stream"),
     get("/health", "Each component's state and last error; always 200.", "application/json"),
     get("/livez", "200 while the process answers.", "text/plain"),
@@ -86,6 +92,21 @@ fn openapi(views: &[&'static View]) -> OpenApi {
                     .build(),
             ));
             list_schema(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null])), false)
+        } else if fixed.path == "/v1/views/{view}" {
+            let names = views.iter().map(|view| view.name);
+            let view = ParameterBuilder::new().name("view").parameter_in(ParameterIn::Path).required(Required::True);
+            operation = operation.parameter(view.schema(Some(string().enum_values(Some(names)))));
+            operation = operation.parameter(query_parameter(
+                "key",
+                "A column of the key, as the view's own route takes it.",
+                ArrayBuilder::new().items(string()).build(),
+            ));
+            for parameter in paging() {
+                operation = operation.parameter(parameter);
+            }
+            list_schema(ObjectBuilder::new().schema_type(Type::Object), true)
+        } else if fixed.path == "/v1/views" {
+            views_schema()
         } else {
             ObjectBuilder::new().schema_type(if fixed.media == "application/json" { Type::Object } else { Type::String }).build()
         };
@@ -121,15 +142,9 @@ fn view_operation(view: &'static View) -> OperationBuilder {
     let row = Ref::from_schema_name(view.name);
     let body: RefOr<Schema> = match view.path {
         Path::Many(..) => {
-            let limit = format!("Rows of a page, 1 to {}; {} unless given.", reads::LIMIT_MAX, reads::LIMIT);
-            let query = |name: &str, means: &str, schema: ObjectBuilder| {
-                ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).description(Some(means)).schema(Some(schema))
-            };
-            operation = operation.parameter(query("limit", &limit, integer())).parameter(query(
-                "cursor",
-                "The `next` of the page before.",
-                string(),
-            ));
+            for parameter in paging() {
+                operation = operation.parameter(parameter);
+            }
             Schema::from(list_schema(RefOr::<Schema>::from(row), true)).into()
         }
         _ => {
@@ -144,6 +159,35 @@ fn view_operation(view: &'static View) -> OperationBuilder {
         .response("400", problem_response())
         .response("404", problem_response())
         .response("503", problem_response())
+}
+
+fn query_parameter(name: &str, means: &str, schema: impl Into<RefOr<Schema>>) -> ParameterBuilder {
+    ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).description(Some(means)).schema(Some(schema))
+}
+
+fn paging() -> [ParameterBuilder; 2] {
+    let limit = format!("Rows of a page, 1 to {}; {} unless given.", reads::LIMIT_MAX, reads::LIMIT);
+    [query_parameter("limit", &limit, integer()), query_parameter("cursor", "The `next` of the page before.", string())]
+}
+
+/// What [`super::views::list`] answers.
+fn views_schema() -> utoipa::openapi::Object {
+    let kinds = [Kind::Int, Kind::Key, Kind::Display, Kind::Id, Kind::Text].map(|kind| serde_json::to_value(kind).expect("a word"));
+    let field = ObjectBuilder::new()
+        .property("name", string())
+        .property("kind", string().enum_values(Some(kinds)))
+        .property("nullable", ObjectBuilder::new().schema_type(Type::Boolean))
+        .property("means", string());
+    let fields = ArrayBuilder::new().items(field.build()).build();
+    let route = string().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+    let view = ObjectBuilder::new()
+        .property("name", string())
+        .property("means", string())
+        .property("built", ObjectBuilder::new().schema_type(Type::Boolean).description(Some("Whether its rows can be read here.")))
+        .property("route", route.description(Some("Its own route, where it has one.")))
+        .property("key", fields.clone())
+        .property("columns", fields);
+    ObjectBuilder::new().property("views", ArrayBuilder::new().items(view)).required("views").build()
 }
 
 fn row_schema(view: &View) -> Schema {
@@ -244,7 +288,8 @@ fn page(views: &[&'static View]) -> String {
 }
 
 fn view_section(view: &'static View, html: &mut String) {
-    let route = route(view).map_or_else(|| "by <code>POST /v1/batch</code>".into(), |route| format!("<code>GET {}</code>", escape(&route)));
+    let route = route(view)
+        .map_or_else(|| format!("<code>GET /v1/views/{}</code>", view.name), |route| format!("<code>GET {}</code>", escape(&route)));
     put(
         html,
         format_args!(

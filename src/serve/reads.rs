@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::problem::{self, Problem};
 use super::{Shared, key, row};
-use crate::store::Stored;
+use crate::store::{Page, Stored};
 
 /// Rows of a page unless asked otherwise.
 pub const LIMIT: usize = 100;
@@ -64,21 +64,7 @@ pub async fn many(
     if page.rows.is_empty() && cursor.is_none() && !shared.is_known(view, cell).await? {
         return Err(unknown());
     }
-    let next = page.next.map(|next| shared.scope.write(view, &key, &next));
-    let rows = page.rows.into_iter().map(|stored| (view, Some(stored))).collect();
-    let body = shared
-        .write(rows, move |rows, out| {
-            out.extend_from_slice(b"{\"rows\":[");
-            out.extend_from_slice(rows);
-            out.extend_from_slice(b"],\"next\":");
-            match &next {
-                Some(next) => row::string(next, out),
-                None => out.extend_from_slice(b"null"),
-            }
-            out.extend_from_slice(format!(",\"as_of\":{tick}}}").as_bytes());
-        })
-        .await?;
-    Ok(answer(StatusCode::OK, tick, None, body.into()))
+    shared.page(view, &key, page, tick).await
 }
 
 impl Shared {
@@ -91,8 +77,27 @@ impl Shared {
         }
     }
 
+    /// A page of the list of `key`.
+    pub async fn page(self: &Arc<Self>, view: &'static View, key: &str, page: Page, tick: u64) -> Result<Response, Problem> {
+        let next = page.next.map(|next| self.scope.write(view, key, &next));
+        let rows = page.rows.into_iter().map(|stored| (view, Some(stored))).collect();
+        let body = self
+            .write(rows, move |rows, out| {
+                out.extend_from_slice(b"{\"rows\":[");
+                out.extend_from_slice(rows);
+                out.extend_from_slice(b"],\"next\":");
+                match &next {
+                    Some(next) => row::string(next, out),
+                    None => out.extend_from_slice(b"null"),
+                }
+                out.extend_from_slice(format!(",\"as_of\":{tick}}}").as_bytes());
+            })
+            .await?;
+        Ok(answer(StatusCode::OK, tick, None, body.into()))
+    }
+
     /// A key with an empty list: its own row (`/v1/users/{user}`) says whether it exists.
-    async fn is_known(&self, view: &'static View, key: Cell) -> Result<bool, Problem> {
+    pub async fn is_known(&self, view: &'static View, key: Cell) -> Result<bool, Problem> {
         let eddy_schemas::Path::Many(base, _) = view.path else { return Ok(true) };
         match self.views.iter().copied().find(|view| view.path == eddy_schemas::Path::One(base)) {
             Some(own) => Ok(self.store.get(own, &[key]).await?.is_some()),
@@ -134,7 +139,7 @@ fn read_key(key: Key) -> Result<String, Problem> {
     }
 }
 
-fn read_limit(text: Option<&str>) -> Result<usize, Problem> {
+pub fn read_limit(text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(LIMIT) };
     match text.parse() {
         Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),

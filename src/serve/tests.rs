@@ -23,6 +23,7 @@ use crate::texts::{self, Texts};
 use double::Double;
 
 mod double;
+mod views;
 
 static VIEWS: [&View; 8] = [
     Users::VIEW,
@@ -421,6 +422,8 @@ async fn openapi_lists_every_route_and_every_column() {
         "/v1/users/{user}/names",
         "/v1/communities/{community}/hours",
         "/v1/communities/{community}/top",
+        "/v1/views",
+        "/v1/views/{view}",
         "/v1/stream",
         "/health",
         "/livez",

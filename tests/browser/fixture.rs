@@ -6,6 +6,8 @@
 //!
 //! `plain`: no truth and no chat; `wrong`: a view that disagrees; `empty`: nothing yet, not ready.
 
+#![expect(clippy::print_stdout, reason = "the address is what it is run for")]
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -121,7 +121,7 @@ fn what_is_not_utf_8_is_kept_as_base64() {
 
 #[test]
 fn a_long_record_keeps_64_kib_and_a_cut_character_is_no_reason_for_base64() {
-    let long = format!("{{\"body\":\"{}{}\"", "x".repeat(10 - 9), "é".repeat(50_000));
+    let long = format!("{{\"body\":\"x{}\"", "é".repeat(50_000));
     let place = Place::new();
     let file = place.file("long.ndjson", format!("{long}\n{}\n", good(1)));
     place.run([file]).ends(0);

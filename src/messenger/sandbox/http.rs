@@ -86,6 +86,7 @@ async fn callback(
     answer(sandbox.press(&session, callback.name.as_deref(), callback.message_id, &callback.data), cookie)
 }
 
+#[expect(clippy::result_large_err, reason = "the answer itself is what failed; it is made once a request")]
 fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Result<Bytes, axum::extract::rejection::BytesRejection>) -> Result<T, Response> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !kind.trim_start().to_ascii_lowercase().starts_with("application/json") {

@@ -49,11 +49,10 @@ impl Order {
         orders.sort_unstable();
         let mut last = 0;
         for at in 0..orders.len() {
-            if at + 1 == orders.len() || orders[at].0 != orders[at + 1].0 {
-                if changes.at(orders[at].1).row.is_some() {
-                    orders[last] = orders[at];
-                    last += 1;
-                }
+            let is_last = at + 1 == orders.len() || orders[at].0 != orders[at + 1].0;
+            if is_last && changes.at(orders[at].1).row.is_some() {
+                orders[last] = orders[at];
+                last += 1;
             }
         }
         orders.truncate(last);

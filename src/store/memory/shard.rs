@@ -87,12 +87,16 @@ impl Shard {
     /// came after it until it is settled itself.
     pub fn settle(&mut self, tick: u64, most: usize) -> bool {
         for _ in 0..most {
-            let Some((died, key)) = self.graves.pop_front_if(|(died, _)| *died <= tick) else {
-                if self.graves.len() < self.graves.capacity() / 4 {
-                    self.graves.shrink_to_fit();
+            match self.graves.front() {
+                Some((died, _)) if *died <= tick => {}
+                _ => {
+                    if self.graves.len() < self.graves.capacity() / 4 {
+                        self.graves.shrink_to_fit();
+                    }
+                    return false;
                 }
-                return false;
-            };
+            }
+            let (died, key) = self.graves.pop_front().expect("it is at the front");
             self.forget(died, &key);
         }
         true

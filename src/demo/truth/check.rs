@@ -326,7 +326,11 @@ impl Truth {
             let rows = || read.1.iter().flat_map(|(_, rows)| rows);
             attempt += 1;
             // Of a busy entity some row is nearly always newer. Reading is cheap beside recounting: a moment between two ticks is waited for.
-            if attempt >= self.config.attempts || !self.is_busy(&entity) || rows().all(|row| row.as_of <= bound.tick) || rows().count() > PAGE {
+            if attempt >= self.config.attempts
+                || !self.is_busy(&entity)
+                || rows().all(|row| row.as_of <= bound.tick)
+                || rows().count() > PAGE
+            {
                 break (bound, read);
             }
             self.pace.sleep(Duration::from_millis(1)).await;

@@ -28,7 +28,10 @@ fn dump(n: usize) -> Vec<u8> {
 
 fn update(n: usize) -> Vec<u8> {
     let reply = match n % 3 {
-        0 => format!(r#","reply_to_message":{{"message_id":{},"from":{{"id":5,"is_bot":false,"first_name":"Bo"}},"chat":{{"id":-1001}},"date":1,"text":"so?"}}"#, n / 2),
+        0 => format!(
+            r#","reply_to_message":{{"message_id":{},"from":{{"id":5,"is_bot":false,"first_name":"Bo"}},"chat":{{"id":-1001}},"date":1,"text":"so?"}}"#,
+            n / 2
+        ),
         _ => String::new(),
     };
     format!(

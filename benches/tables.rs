@@ -20,7 +20,16 @@ fn user(n: u64) -> Name {
 }
 
 fn users(n: u64) -> (UsersKey, Users) {
-    let row = Users { messages: 3, characters: 500, score: 7, edited: 0, first_at: 1_700_000_000, last_at: 1_700_100_000, conversations: 2, communities: 1 };
+    let row = Users {
+        messages: 3,
+        characters: 500,
+        score: 7,
+        edited: 0,
+        first_at: 1_700_000_000,
+        last_at: 1_700_100_000,
+        conversations: 2,
+        communities: 1,
+    };
     (UsersKey { user: user(n % 100_000) }, row)
 }
 

@@ -4,6 +4,9 @@
 //! parent's + 1; tombstones keep their place but are not counted; what is on a cycle or hangs off one has no depth. [`Forest`] keeps it at a cost that
 //! does not grow with the conversation.
 
+#[cfg(test)]
+mod iterate;
+
 use eddy_schemas::{ConversationId, Version};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};

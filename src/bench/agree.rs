@@ -31,7 +31,8 @@ fn read(path: &Path) -> Result<String, Error> {
 fn projected(table: &str, columns: &[&str]) -> Vec<String> {
     let mut lines = table.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
-    let at: Vec<usize> = columns.iter().map(|column| header.iter().position(|name| name == column).expect("a column of the view")).collect();
+    let at: Vec<usize> =
+        columns.iter().map(|column| header.iter().position(|name| name == column).expect("a column of the view")).collect();
     let messages = header.iter().position(|name| *name == "messages").expect("each of these views counts messages");
     let mut rows: Vec<String> = lines
         .map(|line| line.split('\t').collect::<Vec<_>>())

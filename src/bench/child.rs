@@ -43,8 +43,7 @@ pub fn run(mut command: Command, interrupt: &Interrupt) -> Result<Run, Error> {
     let started = Instant::now();
     let mut stderr = tempfile::tempfile().map_err(|e| failed(e.to_string()))?;
     let file = stderr.try_clone().map_err(|e| failed(e.to_string()))?;
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().map_err(|e| failed(e.to_string()))?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().map_err(|e| failed(e.to_string()))?;
     let (pid, stdout) = (child.id() as libc::pid_t, child.stdout.take().expect("piped"));
     let (send, ended) = bounded(1);
     let waiter = std::thread::spawn(move || send.send(wait(pid, stdout, started)));

@@ -44,7 +44,7 @@ type Map<K, V> = HashMap<K, V, FixedState>;
 /// Numbers for strings, in order of arrival.
 #[derive(Default)]
 struct Names {
-    numbers: Map<Box<str>, u32>,
+    numbers: Map<String, u32>,
     names: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Names {
             return *number;
         }
         let number = self.names.len() as u32;
-        self.numbers.insert(name.into(), number);
+        self.numbers.insert(name.to_owned(), number);
         self.names.push(name.to_owned());
         number
     }
@@ -94,7 +94,7 @@ struct Tables {
     /// Live messages of an author in a thread, in an hour.
     participants: Map<(u32, u32), u32>,
     hours: Map<(u32, i64), u32>,
-    held: Map<Box<str>, Held>,
+    held: Map<String, Held>,
 }
 
 impl Tables {

@@ -181,7 +181,10 @@ impl Lines {
         }
         put(out, format_args!(r#""permalink":"/r/{0}/comments/{thread}/the_title_of_it/{id}/","#, Community(community)));
         put(out, format_args!(r#""retrieved_on":{},"score":{score},"send_replies":true,"stickied":false,"#, created_at + 3_600));
-        put(out, format_args!(r#""subreddit":"{}","subreddit_id":"t5_{}","#, Community(community), Base36(9_000_000 + u64::from(community))));
+        put(
+            out,
+            format_args!(r#""subreddit":"{}","subreddit_id":"t5_{}","#, Community(community), Base36(9_000_000 + u64::from(community))),
+        );
         put(out, format_args!("\"total_awards_received\":0}}\n"));
     }
 }

@@ -72,7 +72,8 @@ impl Configuration {
     }
 
     fn json(&self, floor: &Configuration) -> Value {
-        let per = |f: &dyn Fn(Measure) -> Value| MEASURES.iter().map(|(m, name)| ((*name).to_owned(), f(*m))).collect::<serde_json::Map<_, _>>();
+        let per =
+            |f: &dyn Fn(Measure) -> Value| MEASURES.iter().map(|(m, name)| ((*name).to_owned(), f(*m))).collect::<serde_json::Map<_, _>>();
         json!({
             "name": self.name,
             "workers": self.workers,
@@ -105,7 +106,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let floor = &self.configurations[0];
         let rounds = floor.runs.len();
-        writeln!(f, "{}: {} records, {} MB, {rounds} rounds; views {}", self.workload, self.records, self.bytes >> 20, self.views.join(", "))?;
+        writeln!(
+            f,
+            "{}: {} records, {} MB, {rounds} rounds; views {}",
+            self.workload,
+            self.records,
+            self.bytes >> 20,
+            self.views.join(", ")
+        )?;
         writeln!(f, "{:<18}{:>22}{:>22}{:>18}   ratio to the floor", "", "records/s", "records/CPU-s", "peak MB")?;
         writeln!(f, "{:<18}{:>22}{:>22}{:>18}   wall    CPU     memory", "", "min / median", "min / median", "min / median")?;
         for configuration in &self.configurations {

@@ -33,7 +33,7 @@ pub struct Bench {
     #[arg(long, default_value = "1,2", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Vec<u16>,
     /// Views that the engine builds, comma-separated, or `all`; by default those that hold the loop's tables
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = replay::view_names())]
     views: Option<Vec<String>>,
     /// Rounds: each runs everything once
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]

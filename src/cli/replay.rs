@@ -70,7 +70,7 @@ enum TableFormat {
 }
 
 /// What `--views` takes. (Given to clap, which then suggests what a misspelt one may have been.)
-fn view_names() -> PossibleValuesParser {
+pub fn view_names() -> PossibleValuesParser {
     PossibleValuesParser::new(std::iter::once("all").chain(eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name)))
 }
 

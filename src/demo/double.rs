@@ -93,6 +93,10 @@ impl store::Store for Store {
         unreachable!("tests put rows")
     }
 
+    async fn settle(&self, _: u64) -> Result<(), store::Error> {
+        Ok(())
+    }
+
     async fn get(&self, view: &'static View, cells: &[Cell]) -> Result<Option<Stored>, store::Error> {
         Ok(self.0.lock().get(&key(view, cells)).cloned())
     }

@@ -135,14 +135,24 @@ fn scan(bytes: &[u8], salt: u32, first: u64) -> Scan {
     scan
 }
 
+/// Bytes checksummed while looking for valid frames, in lengths of the segment. Only a payload made of false heads reaches
+/// this; the segment is then refused rather than looked through for hours.
+const SEARCH_TIMES_MAX: usize = 256;
+
 /// Whether a valid frame stands anywhere after the bad one at the end of a scan; gives the greatest position that one of
 /// them says was synced. Tried at every byte: the length of the bad one may be what is bad.
 fn valid_after(bytes: &[u8], salt: u32, scan: &Scan) -> Option<u64> {
     let most = scan.next + (bytes.len() / frame::HEAD_BYTES) as u64;
     let mut found = None;
     let mut at = scan.end + 1;
+    let mut checked = 0;
     while let Some(number) = frame::number(&bytes[at.min(bytes.len())..]) {
-        let plausible = number == frame::SEAL || (scan.next..=most).contains(&number);
+        let len = frame::length(&bytes[at..]).unwrap_or(0);
+        let plausible = (number == frame::SEAL || (scan.next..=most).contains(&number)) && len <= bytes.len() - at;
+        checked += if plausible { len } else { 0 };
+        if checked > SEARCH_TIMES_MAX * bytes.len() {
+            return Some(u64::MAX);
+        }
         match plausible.then(|| frame::parse(&bytes[at..], salt)).flatten() {
             Some(frame) => {
                 found = found.max(Some(u64::from(frame.synced)));

@@ -62,11 +62,7 @@ impl Records {
         let bytes = &self.chunks[(start >> 32) as usize][start as u32 as usize..];
         let (len, rest) = bytes.split_first_chunk().expect("pushed whole");
         let (received_at_ms, rest) = rest.split_first_chunk().expect("pushed whole");
-        Record {
-            offset,
-            value: rest[..u32::from_le_bytes(*len) as usize].to_vec(),
-            received_at_ms: i64::from_le_bytes(*received_at_ms),
-        }
+        Record { offset, value: rest[..u32::from_le_bytes(*len) as usize].to_vec(), received_at_ms: i64::from_le_bytes(*received_at_ms) }
     }
 }
 

@@ -7,6 +7,7 @@
 //! Reading has a thread of its own because a read from a pipe cannot be called back: this one must hear Ctrl-C and show that nothing
 //! comes. The reader is not joined when the replay is given up; it ends with the process.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,25 +27,33 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Feed<'a> {
     pub interrupt: &'a Interrupt,
     pub shown: &'a Progress,
-    pub texts: &'a ReplayTexts,
+    pub texts: &'a Arc<ReplayTexts>,
     /// Nothing that is read from now on would be kept.
     pub sink_failed: &'a AtomicBool,
 }
 
 /// What the reader says.
 enum Read {
-    Block { block: Block, rereadable: bool, bytes_read: u64 },
+    Block {
+        block: Block,
+        rereadable: bool,
+        bytes_read: u64,
+    },
     Failed(dumps::Error),
     /// All inputs are at their end. (A reader that only hangs up has panicked.)
     End,
 }
 
-fn read(mut reader: Reader, spares: &Receiver<Vec<u8>>, reads: &Sender<Read>) {
+fn read(mut reader: Reader, texts: &ReplayTexts, spares: &Receiver<Vec<u8>>, reads: &Sender<Read>) {
     loop {
         let read = match reader.next(spares.try_recv().ok()) {
             Ok(None) => Read::End,
             Ok(Some(block)) => {
                 let rereadable = reader.input_is_plain(block.input);
+                if rereadable {
+                    // Here, not where the block is taken: by then the file may have another's name.
+                    texts.begin(block.input as usize);
+                }
                 Read::Block { block, rereadable, bytes_read: reader.bytes_read() }
             }
             Err(error) => Read::Failed(error),
@@ -63,17 +72,16 @@ impl Feed<'_> {
         let ended = |e| Error::failed("the engine stopped", e);
         let counts = engine.counts();
         let bytes_total = reader.bytes_total();
+        self.shown.begin(bytes_total);
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
-        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &spares, &send));
+        let texts = Arc::clone(self.texts);
+        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &texts, &spares, &send));
         spawned.map_err(|e| Error::failed("no thread can be started", e))?;
         let (mut incomplete, mut bytes, mut looked_at) = (vec![], 0, Instant::now());
         loop {
             match reads.recv_timeout(LOOK_EVERY) {
                 Ok(Read::Block { block, rereadable, bytes_read }) => {
                     bytes = bytes_read;
-                    if rereadable {
-                        self.texts.begin(block.input as usize);
-                    }
                     engine.send(Batch::Dump { block, rereadable }).map_err(ended)?;
                 }
                 Ok(Read::Failed(error)) => {

@@ -26,18 +26,24 @@ impl Progress {
             return Progress::Lines { started: now, last: Mutex::new(now) };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  ETA {eta}  {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Progress::Bar(bar)
+    }
+
+    /// Of a pipe nobody knows how much is left, so nothing is said of it.
+    pub fn begin(&self, total: Option<u64>) {
+        let Progress::Bar(bar) = self else { return };
+        let template = if total.is_some() { "{bar:24} {bytes}/{total_bytes}  ETA {eta}  {msg}" } else { "{bytes} read  {msg}" };
+        bar.set_style(ProgressStyle::with_template(template).expect("a template that was tried"));
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.tick();
     }
 
     pub fn show(&self, bytes: u64, total: Option<u64>, counts: &Snapshot) {
         match self {
             Progress::Nothing => {}
             Progress::Bar(bar) => {
-                if let Some(total) = total {
-                    bar.set_length(total);
-                }
                 bar.set_position(bytes);
                 let rate = counts.read as f64 / bar.elapsed().as_secs_f64().max(1e-3);
                 bar.set_message(format!("{rate:.0} records/s  {}", by_reason(counts)));

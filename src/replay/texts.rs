@@ -4,6 +4,7 @@
 //! 1. A text comes from the file that was read, not from one that took its name since.
 //! 2. At most [`FILES_OPEN_MAX`] files are open, however many there are.
 
+use std::cell::RefCell;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -12,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use eddy_schemas::Place;
-use eddy_schemas::parse::{Context, Parsed, parse};
+use eddy_schemas::parse::{Context, Parsed, Parser};
 use parking_lot::Mutex;
 
 use crate::spool::Spool;
@@ -23,6 +24,14 @@ const READ_BYTES: usize = 4 << 10;
 
 /// Files that stay open; the shell's usual limit is 1,024. Past it a text costs an open and a close.
 const FILES_OPEN_MAX: usize = 256;
+
+/// A buffer that grew beyond this for one long record is given back.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// What one thread reads with.
+    static READING: RefCell<(Parser, Vec<u8>)> = RefCell::default();
+}
 
 /// Inputs by number: the files, then one spool a worker.
 pub struct ReplayTexts {
@@ -111,18 +120,21 @@ impl ReplayTexts {
         Ok(file)
     }
 
-    fn line(&self, input: usize, mut offset: u64) -> io::Result<Vec<u8>> {
+    /// Reads the line at `offset` into `buffer`; gives its length.
+    fn line(&self, input: usize, offset: u64, buffer: &mut Vec<u8>) -> io::Result<usize> {
         let file = self.file(input)?;
-        let (mut line, mut buffer) = (vec![], vec![0; READ_BYTES]);
+        let mut filled = 0;
+        buffer.resize(buffer.len().max(READ_BYTES), 0);
         loop {
-            let read = file.read_at(&mut buffer, offset)?;
-            let end = memchr::memchr(b'\n', &buffer[..read]);
-            line.extend_from_slice(&buffer[..end.unwrap_or(read)]);
+            let read = file.read_at(&mut buffer[filled..], offset + filled as u64)?;
+            let end = memchr::memchr(b'\n', &buffer[filled..filled + read]).map(|at| filled + at);
+            filled += read;
             if read == 0 || end.is_some() {
-                return Ok(line);
+                return Ok(end.unwrap_or(filled));
             }
-            offset += read as u64;
-            buffer.resize(buffer.len() * 2, 0);
+            if filled == buffer.len() {
+                buffer.resize(2 * filled, 0);
+            }
         }
     }
 }
@@ -134,12 +146,18 @@ impl Texts for ReplayTexts {
         if let Some(spool) = input.checked_sub(self.files.len()) {
             return self.spools[spool].read(place.offset()).map_err(|e| failed(e.to_string()));
         }
-        let raw = self.line(input, place.offset()).map_err(|e| failed(e.to_string()))?;
-        // It was read once already, when it was not from the future.
-        let context = Context { place, received_at_ms: None, now: i64::MAX / 2 };
-        match parse(&raw, &context) {
-            Parsed::Version(_, Some(text)) => Ok(text.into_owned()),
-            _ => Err(failed(changed(&self.files[input].path).to_string())),
-        }
+        READING.with_borrow_mut(|(parser, buffer)| {
+            let length = self.line(input, place.offset(), buffer).map_err(|e| failed(e.to_string()))?;
+            // It was read once already, when it was not from the future.
+            let context = Context { place, received_at_ms: None, now: i64::MAX / 2 };
+            let text = match parser.parse(&buffer[..length], &context) {
+                Parsed::Version(_, Some(text)) => Ok(text.into_owned()),
+                _ => Err(failed(changed(&self.files[input].path).to_string())),
+            };
+            if buffer.len() > BUFFER_BYTES_KEPT {
+                *buffer = vec![];
+            }
+            text
+        })
     }
 }

@@ -49,8 +49,8 @@ pub enum Error {
 /// Bytes of changes past which a view's log is made small again, if it has doubled.
 const COMPACT_BYTES_MIN: usize = 64 << 20;
 
-/// Bytes of text that are written at once.
-const WRITE_BYTES: usize = 1 << 20;
+/// Rows that become text at once, on one core.
+const ROWS_AT_ONCE: usize = 16 << 10;
 
 /// One view's changes so far.
 pub struct Table {
@@ -96,13 +96,32 @@ impl Table {
         let path = format.path(folder, view);
         let failed = |source| Error::Write { path: path.clone(), source };
         let mut file = beside(folder).map_err(failed)?;
-        let mut out = Vec::with_capacity(WRITE_BYTES + (64 << 10));
+        let mut out = vec![];
         if format == Format::Tsv {
             text::header(view, &mut out);
         }
-        let (mut rows, mut cells) = (0, vec![]);
-        for place in Order::new(&self.changes).places() {
-            let change = self.changes.at(place);
+        file.write_all(&out).map_err(failed)?;
+        let places: Vec<u64> = Order::new(&self.changes).places().collect();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // Rows become text side by side, since some texts are read from files, and are written in order.
+        for places in places.chunks(cores * ROWS_AT_ONCE) {
+            let parts: Vec<Result<Vec<u8>, Error>> = std::thread::scope(|scope| {
+                let render = |places| move || self.render(places, format, texts);
+                let parts: Vec<_> = places.chunks(ROWS_AT_ONCE).map(|places| scope.spawn(render(places))).collect();
+                parts.into_iter().map(|part| part.join().expect("rendering does not panic")).collect()
+            });
+            for part in parts {
+                file.write_all(&part?).map_err(failed)?;
+            }
+        }
+        Ok(Written { file, path, rows: places.len() as u64 })
+    }
+
+    /// The text of some rows.
+    fn render(&self, places: &[u64], format: Format, texts: &dyn Texts) -> Result<Vec<u8>, Error> {
+        let (view, mut out, mut cells) = (self.view(), vec![], vec![]);
+        for place in places {
+            let change = self.changes.at(*place);
             cells.clear();
             codec::decode_key(view.key, change.key, &mut cells);
             codec::decode_row(view.columns, change.row.expect("rows that are there"), &mut cells);
@@ -110,14 +129,8 @@ impl Table {
                 Format::Tsv => text::tsv(&cells, texts, &mut out)?,
                 Format::Ndjson => text::json(view, &cells, texts, &mut out)?,
             }
-            rows += 1;
-            if out.len() >= WRITE_BYTES {
-                file.write_all(&out).map_err(failed)?;
-                out.clear();
-            }
         }
-        file.write_all(&out).map_err(failed)?;
-        Ok(Written { file, path, rows })
+        Ok(out)
     }
 }
 

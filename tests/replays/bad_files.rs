@@ -123,8 +123,7 @@ fn a_file_through_a_symlink_and_again_by_its_name_is_read_twice_and_counts_once(
 #[test]
 fn more_plain_files_than_may_be_open_are_read_and_their_texts_too() {
     let place = Place::new();
-    let files: Vec<String> =
-        (0..700).map(|number| place.file(&format!("{number}.json"), good(number)).display().to_string()).collect();
+    let files: Vec<String> = (0..700).map(|number| place.file(&format!("{number}.json"), good(number)).display().to_string()).collect();
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -n 400; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_eddy"), "replay", "--output"]);
     let summary = Ran::of(command.arg(place.out()).args(&files)).ends(0).summary();

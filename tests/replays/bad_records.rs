@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::archives;
 use super::run::Place;
 
-pub const GOOD: &str = r#"{"id":"c1","link_id":"t3_p1","parent_id":"t3_p1","author":"ann","subreddit":"pics","body":"hi","created_utc":1136073600,"score":1}"#;
+pub const GOOD: &str =
+    r#"{"id":"c1","link_id":"t3_p1","parent_id":"t3_p1","author":"ann","subreddit":"pics","body":"hi","created_utc":1136073600,"score":1}"#;
 
 pub fn good(number: usize) -> String {
     GOOD.replace("\"c1\"", &format!("\"c{number}\""))
@@ -137,7 +138,8 @@ fn nesting_ten_thousand_deep_is_a_dead_letter_in_every_position() {
     let arrays = deep("[", "]");
     let objects = format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
     let in_record = GOOD.replace("\"score\":1", &format!("\"score\":1,\"extra\":{arrays}"));
-    let in_update = format!("{{\"update_id\":1,\"message\":{{\"message_id\":1,\"date\":5,\"chat\":{{\"id\":1}},\"reply_markup\":{objects}}}}}");
+    let in_update =
+        format!("{{\"update_id\":1,\"message\":{{\"message_id\":1,\"date\":5,\"chat\":{{\"id\":1}},\"reply_markup\":{objects}}}}}");
     let unclosed = "[".repeat(10_000);
     check(&[unclosed, in_record, in_update, arrays, objects].map(String::into_bytes));
 }

@@ -12,8 +12,10 @@ fn the_folder_is_made_with_its_parents() {
     let deep = place.path("a/b/c");
     let mut command = super::run::eddy(["replay", "--output"]);
     Ran::of(command.arg(&deep).arg(file)).ends(0);
-    let mut names: Vec<String> =
-        std::fs::read_dir(deep).expect("it is there").map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+    let mut names: Vec<String> = std::fs::read_dir(deep)
+        .expect("it is there")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
     names.sort();
     let mut expected: Vec<String> = views().map(|view| format!("{view}.tsv")).chain(["dead_letters.ndjson".into()]).collect();
     expected.sort();

@@ -217,6 +217,11 @@ impl Facts {
         (self.live, self.users_live)
     }
 
+    /// Live messages of a user.
+    pub fn live_of(&self, user: u32) -> u32 {
+        self.users.get(user as usize).map_or(0, |(_, live)| *live)
+    }
+
     /// A user of whom a message is or was known.
     pub fn has_user(&self, user: u32) -> bool {
         self.users.get(user as usize).is_some_and(|(latest, _)| *latest != NONE)

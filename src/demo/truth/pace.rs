@@ -24,6 +24,11 @@ impl Pace {
         self.share = share.max(0.001);
     }
 
+    /// This much of the slice was no work of its own.
+    pub fn forgive(&mut self, time: Duration) {
+        self.since = (self.since + time).min(Instant::now());
+    }
+
     /// Time worked so far.
     pub fn worked(&self) -> Duration {
         self.worked + self.since.elapsed()

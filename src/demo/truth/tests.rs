@@ -41,7 +41,8 @@ impl Bench {
         let ledger = Arc::new(Ledger::new(log.clone(), world.clone()));
         let synthetic = Synthetic::of(world.clone(), seed, SyntheticConfig { ends: 60, edits: 90, ..SyntheticConfig::default() });
         let parts = Parts { ledger: ledger.clone(), store: store.clone(), progress: Arc::new(engine.clone()), texts: None };
-        let (truth, told) = Truth::new(parts, Config { share: 1.0, share_idle: 1.0, idle_ms: 0, tell_ms: 0, ..Config::default() });
+        let (truth, told) =
+            Truth::new(parts, Config { share: 1.0, share_idle: 1.0, idle_ms: 0, tell_ms: 0, attempts: 1, ..Config::default() });
         let facts = Facts::new(world);
         Bench { log, store, engine, ledger, synthetic, facts, now_ms: START_MS, truth, told }
     }
@@ -275,7 +276,7 @@ async fn texts_are_compared_too() {
             progress: Arc::new(bench.engine.clone()),
             texts: Some(texts),
         };
-        let (truth, told) = Truth::new(parts, Config { share: 1.0, ..Config::default() });
+        let (truth, told) = Truth::new(parts, Config { share: 1.0, attempts: 1, ..Config::default() });
         (bench.truth, bench.told) = (truth, told);
         bench.turns_red(VIEWS[MESSAGES], if gone { "could not be read" } else { "was not written" }).await;
     }

@@ -16,6 +16,12 @@ fn open(dir: &Path) -> Embedded {
     Embedded::open(dir, COUNTS, &small()).expect("opens")
 }
 
+/// The same for records so many times as long.
+fn open_for(dir: &Path, size_of_x: usize) -> Embedded {
+    let config = Config { segment_bytes: 600 * size_of_x as u32, sealed_open_max: 2 };
+    Embedded::open(dir, COUNTS, &config).expect("opens")
+}
+
 #[test]
 fn a_reopened_log_holds_what_it_held() {
     let dir = TempDir::new().expect("a folder");
@@ -103,12 +109,15 @@ const CHILD: &str = "EDDY_TEST_CHILD_APPENDS_TO";
 #[test]
 fn child() {
     let Ok(task) = std::env::var(CHILD) else { return };
-    let (session, dir) = task.split_once(' ').expect("a session and a folder");
-    let log = open(Path::new(dir));
+    let mut words = task.splitn(3, ' ');
+    let mut word = || words.next().expect("a session, a size and a folder");
+    let (session, size_of_x, dir) = (word(), word().parse::<usize>().expect("a number"), word());
+    let log = open_for(Path::new(dir), size_of_x);
+    let filling = "x".repeat(size_of_x);
     let mut n = 0;
     loop {
         let size = 1 + n % 7;
-        let records: Vec<_> = (n..n + size).map(|n| record(n % 11, format!("{session} {n} {}", "x".repeat(n as usize % 60)))).collect();
+        let records: Vec<_> = (n..n + size).map(|n| record(n % 11, format!("{session} {n} {}", filling.repeat(n as usize % 60)))).collect();
         let gone = log.append(Topic::Reddit, &records).expect("appends");
         if n % 5 == 0 {
             log.sync().expect("syncs");
@@ -123,10 +132,10 @@ fn child() {
 }
 
 /// Starts a child, kills it after so many acknowledged records and so long; gives what was acknowledged.
-fn kill_one(dir: &Path, session: u64, acks: usize, delay: Duration) -> Vec<[u64; 4]> {
+fn kill_one(dir: &Path, session: u64, size_of_x: usize, acks: usize, delay: Duration) -> Vec<[u64; 4]> {
     let mut child = Command::new(std::env::current_exe().expect("this binary"))
         .args(["log::contract::crash::child", "--exact", "--nocapture"])
-        .env(CHILD, format!("{session} {}", dir.display()))
+        .env(CHILD, format!("{session} {size_of_x} {}", dir.display()))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -162,17 +171,18 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
     let mut seeded = seeded();
     let random = &mut seeded.random;
     let mut cuts = 0;
-    for _folder in 0..3 {
+    // Long records make writes that a kill can part: small ones are whole or not there.
+    for size_of_x in [1, 1, 5_000] {
         let dir = TempDir::new().expect("a folder");
         let mut acked: BTreeMap<(u64, u64), (u64, u64)> = BTreeMap::new();
         for session in 0..10 {
             let acks = [0, 1, 20, 200][random.random_range(0..4)];
             let delay = Duration::from_micros(random.random_range(0..20_000));
-            for [partition, offset, session, n] in kill_one(dir.path(), session, acks, delay) {
+            for [partition, offset, session, n] in kill_one(dir.path(), session, size_of_x, acks, delay) {
                 let before = acked.insert((partition, offset), (session, n));
                 assert_eq!(before, None, "offset {offset} of partition {partition} was given twice");
             }
-            let log = open(dir.path());
+            let log = open_for(dir.path(), size_of_x);
             cuts += log.cuts().count();
             check(&log, &acked);
         }
@@ -190,7 +200,7 @@ fn check(log: &Embedded, acked: &BTreeMap<(u64, u64), (u64, u64)>) {
     let mut found = 0;
     for partition in log.partitions().into_iter().filter(|partition| partition.topic == Topic::Reddit) {
         let mut last = None;
-        for (record, offset) in all(log, partition, 2000).into_iter().zip(0..) {
+        for (record, offset) in all(log, partition, 1 << 20).into_iter().zip(0..) {
             assert_eq!(record.offset, offset);
             let text = String::from_utf8(record.value).expect("is text");
             let numbers: Vec<u64> = text.split_whitespace().take(2).map(|n| n.parse().expect("a number")).collect();

@@ -8,13 +8,13 @@
 //! member, a *conversation* with a message a member. Three layouts of each:
 //!
 //! - `alone`: one group of 1,000, and nothing else: everything is in the processor's cache.
-//! - `among`: a thousand groups of 1,000: as many messages in all as
+//! - `among`: one of a thousand groups of 1,000, another each round: as many messages are held in all as in
 //! - `one`: a single group of 1,000,000.
 //!
 //! So `one / among` says what the size of the group costs, and `one / alone` what size costs at all: a hash map of a million keys
 //! is slower than one of a thousand in any program, by some cache misses an event.
 //!
-//! Each round has four ticks of 250 events: new messages, half of them late; edits; deletes, half of them of what was just said; and
+//! Each round has four ticks of 250 events in one group, so that all layouts make as many rows: new messages, half of them late; edits; deletes, half of them of what was just said; and
 //! tombstones that are forgotten. So groups keep their size. A figure is the median tick of that kind; `ns` is the mean of the four kinds,
 //! and `worst` the kind whose `one / among` is greatest. `max ms` is the longest tick of the million: what an amortised cost can do to one.
 
@@ -61,6 +61,8 @@ struct World {
     live: Vec<Version>,
     dead: Vec<Version>,
     now: i64,
+    /// The group of this round.
+    group: u64,
 }
 
 fn name(kind: char, n: u64) -> Name {
@@ -70,7 +72,7 @@ fn name(kind: char, n: u64) -> Name {
 impl World {
     fn new(of: Of, groups: u64, members: u64) -> Self {
         let random = Xoshiro256PlusPlus::seed_from_u64(7);
-        let mut world = World { of, groups, members, random, next: 1, live: vec![], dead: vec![], now: START_S + SPAN_S };
+        let mut world = World { of, groups, members, random, next: 1, live: vec![], dead: vec![], now: START_S + SPAN_S, group: 0 };
         for at in 0..groups * members {
             let created_at = START_S + world.random.random_range(0..SPAN_S);
             let version = world.message(at, created_at);
@@ -121,12 +123,17 @@ impl World {
 
     /// The next tick of that kind.
     fn tick(&mut self, kind: usize) -> Vec<Update> {
+        if kind == 0 {
+            self.group = self.random.random_range(0..self.groups);
+        }
+        // Messages of a group stand together: what is taken out is replaced by a new one of the same group.
+        let (first, end) = (self.group * self.members, (self.group + 1) * self.members);
         let mut updates = vec![];
         let mut say = |version, diff| updates.push(Update { version, diff });
         for event in 0..EVENTS_PER_TICK {
             match KINDS[kind] {
                 "new" => {
-                    let at = self.random.random_range(0..self.groups * self.members);
+                    let at = self.random.random_range(first..end);
                     self.now += 7;
                     let late = self.random.random_range(0..SPAN_S) * i64::from(event % 2 == 0);
                     let version = self.message(at, self.now - late);
@@ -134,7 +141,7 @@ impl World {
                     say(version, 1);
                 }
                 "edit" => {
-                    let version = &mut self.live[self.random.random_range(0..self.groups * self.members) as usize];
+                    let version = &mut self.live[self.random.random_range(first..end) as usize];
                     say(*version, -1);
                     version.version += 1_000_000_000;
                     version.characters += 1;
@@ -143,9 +150,10 @@ impl World {
                     say(*version, 1);
                 }
                 "delete" => {
-                    // The newest stand at the end; one from the middle makes room for one of them.
-                    let newest = self.live.len() - 1;
-                    let at = if event % 2 == 0 { newest } else { self.random.random_range(0..newest) };
+                    let at = match event % 2 {
+                        0 => self.live.len() - 1,
+                        _ => self.random.random_range(first..end) as usize,
+                    };
                     let version = self.live.swap_remove(at);
                     say(version, -1);
                     let tombstone = Version { tombstone: true, text_hash: None, characters: 0, ..version };

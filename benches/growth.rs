@@ -17,6 +17,7 @@
 //! Each round has four ticks of 250 events in one group, so that all layouts make as many rows: new messages, half of them late; edits; deletes, half of them of what was just said; and
 //! tombstones that are forgotten. So groups keep their size. A figure is the median tick of that kind; `ns` is the mean of the four kinds,
 //! and `worst` the kind whose `one / among` is greatest. `max ms` is the longest tick of the million: what an amortised cost can do to one.
+#![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

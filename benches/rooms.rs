@@ -8,6 +8,7 @@
 //! Shapes: records of 100 bytes (the cost of the frame) and of 700 (a Reddit comment) in batches of 1,000, as sources append them;
 //! reads of 1 MiB (a worker) and of one record anywhere (a text); rows of `messages` (long, random keys) and of `user_hours`
 //! (short, many to a first column), put in random order and then changed in random order, in ticks of 10,000.
+#![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

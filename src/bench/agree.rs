@@ -83,7 +83,7 @@ mod tests {
         fs::write(folder.path().join("threads.tsv"), "t3_a\t3\t2\n").expect("room");
         fs::write(folder.path().join("conversations.tsv"), "conversation\tmessages\tparticipants\nreddit:t3_a\t3\t3\n").expect("room");
         let error = compare(folder.path(), folder.path(), &["conversations"]).expect_err("3 is not 2");
-        assert!(error.to_string().contains("t3_a\t3\t3"), "{error}");
+        assert!(error.to_string().contains(r"t3_a\t3\t3"), "{error}");
         assert_eq!(compare(folder.path(), folder.path(), &["users"]).expect("nothing to compare"), 0);
     }
 }

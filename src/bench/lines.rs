@@ -264,7 +264,7 @@ mod tests {
             }
         }
         let mean = bytes / (30_000 - deletes);
-        assert!((785..=825).contains(&mean), "{mean} bytes a line");
+        assert!((780..=840).contains(&mean), "{mean} bytes a line");
         assert!((450..=750).contains(&edits) && (200..=400).contains(&deletes), "{edits} edits, {deletes} deletes");
         assert!((3_000..=5_000).contains(&escaped), "{escaped} of 30,000 lines have a backslash");
     }

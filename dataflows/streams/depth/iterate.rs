@@ -61,13 +61,13 @@ impl Random {
 fn history(seed: u64) {
     let mut random = Random(seed);
     timely::execute_directly(move |worker| {
-        let (mut input, mut probe) = (InputSession::<u64, (Key, Node), isize>::new(), Handle::new());
+        let (mut input, probe) = (InputSession::<u64, (Key, Node), isize>::new(), Handle::new());
         let seen: Rc<RefCell<BTreeMap<(u64, u32), isize>>> = Rc::default();
         worker.dataflow(|scope| {
             let seen = Rc::clone(&seen);
             depths(input.to_collection(scope))
                 .inspect(move |(row, _, diff)| *seen.borrow_mut().entry(*row).or_default() += *diff)
-                .probe_with(&mut probe);
+                .probe_with(&probe);
         });
         let (mut forest, mut seats) = (Forest::new(), BTreeMap::<Key, Seat>::new());
         for tick in 1..40 {

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Error;
-use crate::demo::{Config, run};
+use crate::demo::{self, Config, run};
 use crate::replay::Interrupt;
+use crate::serve;
 
 /// Shows a live, made-up community: everything in one process, nothing to configure.
 ///
@@ -51,8 +52,13 @@ impl Demo {
             folder: self.data_dir.unwrap_or_else(std::env::temp_dir),
         };
         let interrupt = Interrupt::on_signals().map_err(|e| Error::failed("signals cannot be handled", e))?;
-        run(&config, &interrupt, |address| println!("eddy demo: http://{address}   (Ctrl-C ends it)"))
-            .map_err(|e| Error::failed("the demo ended", e))?;
+        run(&config, &interrupt, |address| println!("eddy demo: http://{address}   (Ctrl-C ends it)")).map_err(|e| match e {
+            // Asked for what cannot be: nothing was started.
+            demo::Error::Serve(e @ (serve::Error::Open { .. } | serve::Error::Taken { .. } | serve::Error::Listen { .. })) => {
+                Error::Usage(e.to_string())
+            }
+            e => Error::failed("the demo ended", e),
+        })?;
         if interrupt.is_set() { Err(Error::Interrupted) } else { Ok(ExitCode::SUCCESS) }
     }
 }

@@ -24,6 +24,7 @@ const count = (n) => (n == null ? "–" : whole.format(n));
 
 function duration(s) {
   if (s == null) return "–";
+  if (s === 0) return "0 s";
   if (s < 0.001) return `${Math.round(s * 1e6)} µs`;
   if (s < 0.01) return `${tenths.format(s * 1e3)} ms`;
   if (s < 1) return `${Math.round(s * 1e3)} ms`;

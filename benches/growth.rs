@@ -29,7 +29,7 @@ use eddy_schemas::{MessageId, Name, Place, Version};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-#[allow(dead_code)]
+#[expect(dead_code, reason = "the other benches use the rest")]
 mod feed;
 
 const MEMBERS_FEW: u64 = 1_000;

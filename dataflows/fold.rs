@@ -38,7 +38,7 @@ pub trait Fold: 'static {
     fn main(&mut self, update: &Self::Main);
     /// As `fetch`, for `aside`.
     fn fetch_aside(&self, _update: &Self::Aside, _step: usize) {}
-    fn aside(&mut self, update: &Self::Aside);
+    fn aside(&mut self, _update: &Self::Aside) {}
     /// Says what need not wait for the end of the tick; called after each batch of updates.
     fn at_once(&mut self, _out: &mut Vec<Self::Out>) {}
     /// The tick is complete: says what changed and forgets that it was touched.

@@ -63,36 +63,20 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         Some(&self.slots[slot as usize].group)
     }
 
-    /// First of two steps ahead of `touch`: asks for the key's place in the index.
-    #[inline]
-    pub fn fetch_index(&self, key: &K) {
-        self.index.fetch(tag(key));
-    }
-
-    /// Second step: asks for what the index knows.
-    #[inline]
-    pub fn fetch_group(&self, key: &K) {
-        if let Some(slot) = self.index.guess(tag(key)) {
-            prefetch(&self.slots[slot as usize].key);
-            prefetch(&self.slots[slot as usize].touched);
-        }
-    }
-
-    /// Third step: asks for what the group refers to.
-    #[inline]
-    pub fn fetch_rest(&self, key: &K) {
-        if let Some(slot) = self.index.guess(tag(key)) {
-            self.slots[slot as usize].group.fetch();
-        }
-    }
-
-    /// All steps by number.
+    /// Asks for the memory that `touch` will want, a step at a time (0, 1, 2): the key's place in the index, the group that it names, what
+    /// that refers to.
     #[inline]
     pub fn fetch(&self, key: &K, step: usize) {
-        match step {
-            0 => self.fetch_index(key),
-            1 => self.fetch_group(key),
-            _ => self.fetch_rest(key),
+        let tag = tag(key);
+        if step == 0 {
+            return self.index.fetch(tag);
+        }
+        let Some(slot) = self.index.guess(tag).map(|slot| &self.slots[slot as usize]) else { return };
+        if step == 1 {
+            prefetch(&slot.key);
+            prefetch(&slot.touched);
+        } else {
+            slot.group.fetch();
         }
     }
 

@@ -15,9 +15,9 @@
 
 pub mod batch;
 pub mod counts;
+pub mod frontiers;
 pub mod ingest;
 pub mod parse;
-pub mod progress;
 pub mod state;
 mod worker;
 
@@ -30,7 +30,7 @@ use eddy_schemas::control::DeadLetter;
 
 pub use batch::Batch;
 pub use counts::Counts;
-pub use progress::Progress;
+pub use frontiers::Frontiers;
 
 use crate::clock::Clock;
 use crate::texts::Texts;
@@ -84,7 +84,7 @@ pub struct Engine {
     config: Config,
     feeders: Vec<Feeder>,
     guards: timely::communication::WorkerGuards<()>,
-    progress: Arc<Progress>,
+    frontiers: Arc<Frontiers>,
     counts: Arc<Counts>,
     clock: Arc<dyn Clock>,
     tick: u64,
@@ -102,7 +102,7 @@ impl Engine {
     pub fn start(config: Config, inputs: parse::Inputs, texts: Arc<dyn Texts>, outputs: Sender<Output>) -> Result<Engine, Error> {
         let clock = Arc::clone(&inputs.clock);
         let counts = Arc::new(Counts::default());
-        let progress = Arc::new(Progress::new(config.workers));
+        let frontiers = Arc::new(Frontiers::new(config.workers));
         let tick = next_tick(0, clock.now_ms());
         let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| bounded(config.batches_waiting_max)).unzip();
         let (ready, activators) = bounded(config.workers);
@@ -112,14 +112,14 @@ impl Engine {
             texts,
             outputs,
             counts: Arc::clone(&counts),
-            progress: Arc::clone(&progress),
+            frontiers: Arc::clone(&frontiers),
             first_tick: tick,
             ready,
         };
         let guards = worker::spawn(plan, receivers).map_err(Error::Start)?;
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
-        Ok(Engine { config, feeders, guards, progress, counts, clock, tick, records_in_tick: 0, next_worker: 0 })
+        Ok(Engine { config, feeders, guards, frontiers, counts, clock, tick, records_in_tick: 0, next_worker: 0 })
     }
 
     /// Hands a batch to a worker. Waits while too much is on its way.
@@ -140,7 +140,7 @@ impl Engine {
         self.tick
     }
 
-    /// Ends the open tick; gives its number. Its rows are out when `progress` passes it.
+    /// Ends the open tick; gives its number. Its rows are out when `frontiers` pass it.
     pub fn close_tick(&mut self) -> Result<u64, Error> {
         let closed = self.tick;
         self.tick = next_tick(closed, self.clock.now_ms());
@@ -148,13 +148,13 @@ impl Engine {
         for feeder in &self.feeders {
             feeder.send(Feed { tick: self.tick, batch: None })?;
         }
-        self.progress.opened(closed);
-        self.progress.wait_in_flight(self.config.ticks_in_flight);
+        self.frontiers.opened(closed);
+        self.frontiers.wait_in_flight(self.config.ticks_in_flight);
         Ok(closed)
     }
 
-    pub fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.progress)
+    pub fn frontiers(&self) -> Arc<Frontiers> {
+        Arc::clone(&self.frontiers)
     }
 
     pub fn counts(&self) -> Arc<Counts> {

@@ -11,7 +11,7 @@
 mod checks;
 mod feed;
 mod interrupt;
-mod progress;
+mod meter;
 mod sink;
 mod summary;
 mod texts;
@@ -25,7 +25,7 @@ use crossbeam_channel::bounded;
 use eddy_dataflows::views::Definition;
 
 pub use interrupt::Interrupt;
-pub use progress::Progress;
+pub use meter::Meter;
 pub use summary::{Summary, peak_rss_bytes};
 pub use texts::ReplayTexts;
 
@@ -55,7 +55,7 @@ pub struct Job {
 }
 
 /// Runs a job to its end.
-pub fn run(job: Job, interrupt: &Interrupt, shown: &Progress) -> Result<Summary, Error> {
+pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Error> {
     let started = Instant::now();
     let reader = Reader::new(job.files.clone(), job.limits);
     checks::all(&job, &reader)?;

@@ -7,7 +7,6 @@
 //! Two versions that the contract's order of versions cannot tell apart never differ in anything else
 //! (`edited: true` comes with a score of its own; names come with an update_id of their own), and what
 //! interface.md leaves open is made only where `Shape::open` says so.
-#![allow(dead_code)]
 
 use std::fmt::Write as _;
 
@@ -130,21 +129,6 @@ impl Shape {
             ("ties", Shape::ties()),
             ("ties_plain", plain(Shape::ties())),
         ]
-    }
-    /// For speed: many messages, little noise.
-    pub fn large(records: usize) -> Self {
-        Shape {
-            records,
-            users: records / 40 + 10,
-            communities: 12,
-            conversations: records / 20 + 5,
-            messages: records * 2 / 3,
-            slots: 48,
-            ties: 2,
-            noise: 2,
-            reorder: 500,
-            ..Shape::medium()
-        }
     }
 }
 

@@ -58,7 +58,7 @@ impl Harness {
     pub fn tick(&mut self) -> Tables {
         let engine = self.engine.as_mut().expect("not finished");
         let tick = engine.close_tick().expect("workers live");
-        assert!(engine.progress().wait(tick, TICK_MAX), "tick {tick} did not close");
+        assert!(engine.frontiers().wait(tick, TICK_MAX), "tick {tick} did not close");
         self.drain();
         self.tables()
     }

@@ -102,8 +102,6 @@ impl Fold for Answers {
         self.change(version, 1);
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<Answer>) {
         self.leave();
         let net = self.net.drain().filter(|(_, diff)| *diff != 0);

@@ -77,8 +77,6 @@ impl Fold for Depth {
         self.set(version, Some(seat(version)));
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<DepthChange>) {
         self.leave();
         for (conversation, old) in self.touched.drain() {

@@ -73,8 +73,6 @@ impl<A: Part, B: Part> Fold for Distinct<A, B> {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<Self::Out>) {
         self.pairs.close(|(left, right), _old, new| {
             out.push(Transition { left, right, diff: if new.is_some() { 1 } else { -1 } });

@@ -105,8 +105,6 @@ impl Fold for State {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<CommunityDays>>) {
         self.days.close(|(community, day), _, row| {
             out.push(RowChange { key: CommunityDaysKey { community, day: i64::from(day) }, row });

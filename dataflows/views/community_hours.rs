@@ -54,8 +54,6 @@ impl Fold for State {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<CommunityHours>>) {
         self.hours.close(|(community, hour), _, row| {
             out.push(RowChange { key: CommunityHoursKey { community, hour: i64::from(hour) }, row });

@@ -27,8 +27,6 @@ impl Fold for State {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<CommunityNames>>) {
         self.0.close(|community, _, name| {
             out.push(RowChange { key: CommunityNamesKey { community }, row: name.map(|name| CommunityNames { name }) });

@@ -40,8 +40,6 @@ impl Fold for State {
         entry[1] = row.filter(|_| asserted);
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<Messages>>) {
         for (message, [old, row]) in self.0.drain() {
             if row != old {

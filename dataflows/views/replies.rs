@@ -37,8 +37,6 @@ impl Fold for State {
         self.0.touch((answer.user, answer.to_user)).0 += answer.diff;
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<Replies>>) {
         self.0.close(|(user, to_user), _, row| out.push(RowChange { key: RepliesKey { user, to_user }, row }));
     }

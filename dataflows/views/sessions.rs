@@ -126,8 +126,6 @@ impl Fold for State {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<Sessions>>) {
         for ((user, start), old) in self.touched.drain() {
             let row = self.users.get(&user).and_then(|user| user.row(start));

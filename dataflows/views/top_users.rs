@@ -93,8 +93,6 @@ impl Fold for State {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<TopUsers>>) {
         let (rankings, mut moved) = (&mut self.rankings, hashbrown::HashSet::with_hasher(foldhash::fast::FixedState::default()));
         self.counts.close(|(community, user), old, new| {

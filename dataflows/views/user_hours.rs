@@ -54,8 +54,6 @@ impl Fold for State {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<UserHours>>) {
         self.0.close(|(user, hour), _, row| out.push(RowChange { key: UserHoursKey { user, hour: i64::from(hour) }, row }));
     }

@@ -27,8 +27,6 @@ impl Fold for State {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn close(&mut self, out: &mut Vec<RowChange<UserNames>>) {
         self.0.close(|user, _, name| {
             out.push(RowChange { key: UserNamesKey { user }, row: name.map(|name| UserNames { name }) });

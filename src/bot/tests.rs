@@ -64,7 +64,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let log: Arc<dyn Log> = Arc::new(double::Log::default());
+        let log = double::log();
         let sandbox = Sandbox::new(SandboxConfig::default(), Box::new(log.clone()), || TICK as i64);
         let (store, engine, sent) = (Arc::<double::Store>::default(), Arc::<double::Engine>::default(), Arc::<Sent>::default());
         engine.0.lock().tick = TICK - 100;

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use eddy_dataflows::views::Definition;
 
 use super::{Error, counted};
-use crate::replay::{Interrupt, Job, Progress, Summary, run};
+use crate::replay::{Interrupt, Job, Meter, Summary, run};
 use crate::sink::tables::Format;
 use crate::source::dumps::Limits;
 
@@ -107,7 +107,7 @@ impl Replay {
             files: self.files,
         };
         let interrupt = Interrupt::on_signals().map_err(|e| Error::failed("signals cannot be handled", e))?;
-        let summary = run(job, &interrupt, &Progress::stderr())?;
+        let summary = run(job, &interrupt, &Meter::stderr())?;
         finish(&summary, strict)
     }
 }

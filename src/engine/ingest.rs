@@ -82,8 +82,6 @@ impl Fold for Ingest {
         }
     }
 
-    fn aside(&mut self, _: &Nothing) {}
-
     fn at_once(&mut self, out: &mut Vec<Update>) {
         out.append(&mut self.out);
         let tally = std::mem::take(&mut self.tally);

@@ -16,7 +16,7 @@ use timely::worker::Worker;
 
 use super::ingest::Ingest;
 use super::parse::{self, Parser};
-use super::{Batch, Counts, Error, Output, Progress};
+use super::{Batch, Counts, Error, Frontiers, Output};
 use crate::texts::Texts;
 
 /// Something for a worker: every tick below `tick` has ended, and here may be a batch of that one.
@@ -66,7 +66,7 @@ pub struct Plan {
     pub texts: Arc<dyn Texts>,
     pub outputs: Sender<Output>,
     pub counts: Arc<Counts>,
-    pub progress: Arc<Progress>,
+    pub frontiers: Arc<Frontiers>,
     pub first_tick: u64,
     pub ready: Sender<(usize, SyncActivator)>,
 }
@@ -98,7 +98,7 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
         if closed != Some(frontier) {
             closed = Some(frontier);
             send(&plan.outputs, Output::Closed { worker: index, frontier });
-            plan.progress.closed(index, frontier);
+            plan.frontiers.closed(index, frontier);
         }
         if !running {
             return;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{Interrupt, Progress, ReplayTexts};
+use super::{Interrupt, Meter, ReplayTexts};
 use crate::cli::{Error, chain};
 use crate::engine::{Batch, Engine};
 use crate::source::dumps::{self, Block, Reader};
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Feed<'a> {
     pub interrupt: &'a Interrupt,
-    pub shown: &'a Progress,
+    pub shown: &'a Meter,
     pub texts: &'a Arc<ReplayTexts>,
     /// Nothing that is read from now on would be kept.
     pub sink_failed: &'a AtomicBool,

@@ -2,7 +2,6 @@
 //! of each message that wins, and each view recomputed from those, in the plainest way.
 //!
 //! Written from interface.md alone. `OPEN:` in a comment marks a place where that page leaves a choice.
-#![allow(dead_code)]
 
 mod communities;
 mod community_days;

@@ -36,7 +36,7 @@ impl Bench {
     fn new(seed: u64) -> Bench {
         println!("seed {seed}");
         let world = Arc::new(World::new(300));
-        let log: Arc<dyn Log> = Arc::new(double::Log::default());
+        let log = double::log();
         let (store, engine) = (Arc::new(double::Store::default()), Arc::new(double::Engine::default()));
         let ledger = Arc::new(Ledger::new(log.clone(), world.clone()));
         let synthetic = Synthetic::of(world.clone(), seed, SyntheticConfig { ends: 60, edits: 90, ..SyntheticConfig::default() });
@@ -295,7 +295,7 @@ async fn a_million_messages_stay_small_and_affordable() {
         }
     }
     let made = from.elapsed();
-    let log: Arc<dyn Log> = Arc::new(double::Log::default());
+    let log = double::log();
     let ledger = Ledger::new(log, world);
     let mut slowest = std::time::Duration::ZERO;
     for community in 0..6 {

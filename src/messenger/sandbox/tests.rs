@@ -10,7 +10,7 @@ use crate::log::{Log, Partition};
 use crate::messenger::contract;
 
 fn sandbox(config: Config) -> (Sandbox, Arc<dyn Log>) {
-    let log: Arc<dyn Log> = Arc::new(double::Log::default());
+    let log = double::log();
     (Sandbox::new(config, Box::new(log.clone()), || 1_800_000_000_000), log)
 }
 

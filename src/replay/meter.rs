@@ -12,26 +12,26 @@ use crate::engine::counts::Snapshot;
 /// Plain lines come this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-pub enum Progress {
+pub enum Meter {
     Bar(ProgressBar),
     Lines { started: Instant, last: Mutex<Instant> },
     Nothing,
 }
 
-impl Progress {
+impl Meter {
     /// Whatever suits stderr.
     pub fn stderr() -> Self {
         if !std::io::stderr().is_terminal() {
             let now = Instant::now();
-            return Progress::Lines { started: now, last: Mutex::new(now) };
+            return Meter::Lines { started: now, last: Mutex::new(now) };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Progress::Bar(bar)
+        Meter::Bar(bar)
     }
 
     /// Of a pipe nobody knows how much is left, so nothing is said of it.
     pub fn begin(&self, total: Option<u64>) {
-        let Progress::Bar(bar) = self else { return };
+        let Meter::Bar(bar) = self else { return };
         let template = if total.is_some() { "{bar:24} {bytes}/{total_bytes}  ETA {eta}  {msg}" } else { "{bytes} read  {msg}" };
         bar.set_style(ProgressStyle::with_template(template).expect("a template that was tried"));
         if let Some(total) = total {
@@ -42,13 +42,13 @@ impl Progress {
 
     pub fn show(&self, bytes: u64, total: Option<u64>, counts: &Snapshot) {
         match self {
-            Progress::Nothing => {}
-            Progress::Bar(bar) => {
+            Meter::Nothing => {}
+            Meter::Bar(bar) => {
                 bar.set_position(bytes);
                 let rate = counts.read as f64 / bar.elapsed().as_secs_f64().max(1e-3);
                 bar.set_message(format!("{rate:.0} records/s  {}", by_reason(counts)));
             }
-            Progress::Lines { started, last } => {
+            Meter::Lines { started, last } => {
                 let mut last = last.lock().expect("no panic while showing");
                 if last.elapsed() < LINE_EVERY {
                     return;
@@ -64,19 +64,19 @@ impl Progress {
 
     pub fn warn(&self, message: &str) {
         match self {
-            Progress::Bar(bar) => bar.suspend(|| say(&format!("eddy: {message}"))),
+            Meter::Bar(bar) => bar.suspend(|| say(&format!("eddy: {message}"))),
             _ => say(&format!("eddy: {message}")),
         }
     }
 
     pub fn done(&self, counts: &Snapshot) {
         match self {
-            Progress::Nothing => {}
-            Progress::Bar(bar) => {
+            Meter::Nothing => {}
+            Meter::Bar(bar) => {
                 bar.finish_and_clear();
                 say(&format!("{} read; {}", counts.read, by_reason(counts)));
             }
-            Progress::Lines { .. } => say(&format!("{} read; {}", counts.read, by_reason(counts))),
+            Meter::Lines { .. } => say(&format!("{} read; {}", counts.read, by_reason(counts))),
         }
     }
 }

@@ -13,14 +13,14 @@ struct State {
 }
 
 /// Shared by workers, driver and readers.
-pub struct Progress {
+pub struct Frontiers {
     state: Mutex<State>,
     moved: Condvar,
 }
 
-impl Progress {
+impl Frontiers {
     pub fn new(workers: usize) -> Self {
-        Progress { state: Mutex::new(State { frontiers: vec![Some(0); workers], open: VecDeque::new() }), moved: Condvar::new() }
+        Frontiers { state: Mutex::new(State { frontiers: vec![Some(0); workers], open: VecDeque::new() }), moved: Condvar::new() }
     }
 
     pub(super) fn opened(&self, tick: u64) {

@@ -303,11 +303,12 @@ mod tests {
             let id = MessageId::parse(key);
             assert_eq!(MessageId::find(key), id, "{key}");
         }
-        for key in ["reddit:t3_never_Met", "telegram:-78:7", "telegram:-77:-4", "reddit:spez"] {
+        // Names are the process's: these keys are no other test's.
+        for key in ["reddit:t3_never_Met", "telegram:-7830211:7", "telegram:-77:-4130211", "reddit:nobody_30211"] {
             assert_eq!(MessageId::find(key), None, "{key}");
             assert_eq!(Name::find(key), None, "{key}");
         }
-        assert_eq!(Name::find("telegram:-78"), None);
+        assert_eq!(Name::find("telegram:-7830211"), None);
         assert!(MessageId::is_conversation_key("reddit:t3_a") && !MessageId::is_conversation_key("reddit:t1_a"));
         assert!(MessageId::is_message_key("telegram:1:2") && !MessageId::is_message_key("telegram:1.2"));
     }

@@ -9,6 +9,7 @@ use eddy::bench::lines::Lines;
 use eddy::engine::Counts;
 use eddy::engine::ingest::Ingest;
 use eddy::texts::{Error, Texts};
+use eddy_dataflows::batch::Batch;
 use eddy_dataflows::fold::Fold;
 use eddy_dataflows::views::{self, Definition};
 use eddy_dataflows::{Inputs, Outputs, Update};
@@ -67,14 +68,14 @@ pub fn run(
 ) {
     timely::execute_directly(move |worker| {
         let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
-            let (input, versions) = scope.new_input::<Vec<Update>>();
+            let (input, versions) = scope.new_input::<Batch<Update>>();
             let mut rows = Outputs::new(Rc::new(|_tick, changes| drop(std::hint::black_box(changes))));
             views::build(&views, &Inputs::new(scope, versions), &mut rows);
             (input, rows.probe)
         });
-        while let Some(mut updates) = next() {
+        while let Some(updates) = next() {
             let started = Instant::now();
-            input.send_batch(&mut updates);
+            input.send_batch(&mut Batch::new(updates));
             input.advance_to(input.time() + 1);
             while probe.less_than(input.time()) {
                 worker.step();

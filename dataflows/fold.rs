@@ -1,36 +1,37 @@
 //! The operator under every view: folds updates into state at once, and says once a tick what follows from it.
 //!
 //! ```text
-//!   main  --exchange(route)--> [ stash of later ticks | state of the open tick ] --close(tick)--> what changed
-//!   aside --exchange(route)-->
+//!   main  --> [ stash of later ticks | state of the open tick ] --close(tick)--> what changed
+//!   aside -->
 //! ```
 //!
 //! It costs what a hand-written loop over a hash map costs: updates of the open tick are applied as they come, without being
-//! collected first.
+//! collected first. Both inputs bring a key's updates to the worker that has its state: whoever builds them routes them.
 //!
 //! # Invariants
 //! 1. State never mixes ticks: an update of a later tick waits in the stash until every earlier tick has closed on both inputs.
 //! 2. `close` runs once for a tick that touched the state, after its last update, with the capability of just that tick.
-//! 3. Updates of one message are applied in the order in which they were sent (exchange channels are first in, first out).
+//! 3. Updates of one message are applied in the order in which they were sent (channels are first in, first out).
 
 use std::collections::BTreeMap;
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::Stream;
-use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::frontier::MutableAntichain;
 
+use crate::batch::{Batch, Batches};
+
 /// State that updates are folded into.
 pub trait Fold: 'static {
     /// Updates of the main input.
-    type Main: timely::ExchangeData;
+    type Main: 'static;
     /// Updates of the other input; `()` where there is none.
-    type Aside: timely::ExchangeData;
+    type Aside: 'static;
     /// What is said when a tick closes.
-    type Out: Clone + 'static;
+    type Out: 'static;
 
     /// Asks for the memory that `main` will want, ahead of it; called for some updates with step 0, then with step 1 and 2.
     /// Later steps follow what earlier ones have brought: an index, then the slot it names.
@@ -49,25 +50,18 @@ pub trait Fold: 'static {
 pub type Nothing = ();
 
 /// Folds one stream.
-pub fn fold<'scope, F: Fold<Aside = Nothing>>(
-    main: Stream<'scope, u64, Vec<F::Main>>,
-    name: &str,
-    route: impl Fn(&F::Main) -> u64 + 'static,
-    state: F,
-) -> Stream<'scope, u64, Vec<F::Out>> {
-    build(main, None::<(_, fn(&Nothing) -> u64)>, name, route, state)
+pub fn fold<'scope, F: Fold<Aside = Nothing>>(main: Batches<'scope, F::Main>, name: &str, state: F) -> Batches<'scope, F::Out> {
+    build(main, None, name, state)
 }
 
-/// Folds two streams whose updates of one key must go the same route.
+/// Folds two streams.
 pub fn fold_with<'scope, F: Fold>(
-    main: Stream<'scope, u64, Vec<F::Main>>,
-    aside: Stream<'scope, u64, Vec<F::Aside>>,
+    main: Batches<'scope, F::Main>,
+    aside: Batches<'scope, F::Aside>,
     name: &str,
-    route: impl Fn(&F::Main) -> u64 + 'static,
-    route_aside: impl Fn(&F::Aside) -> u64 + 'static,
     state: F,
-) -> Stream<'scope, u64, Vec<F::Out>> {
-    build(main, Some((aside, route_aside)), name, route, state)
+) -> Batches<'scope, F::Out> {
+    build(main, Some(aside), name, state)
 }
 
 /// Updates whose memory is asked for together: enough for their misses to overlap, few enough to stay in cache.
@@ -97,8 +91,8 @@ fn apply_aside<F: Fold>(state: &mut F, updates: &[F::Aside]) {
 /// Updates of a tick that may not be applied yet.
 struct Stash<F: Fold> {
     capability: Capability<u64>,
-    main: Vec<Vec<F::Main>>,
-    aside: Vec<Vec<F::Aside>>,
+    main: Vec<Batch<F::Main>>,
+    aside: Vec<Batch<F::Aside>>,
 }
 
 struct Operator<F: Fold> {
@@ -141,17 +135,16 @@ impl<F: Fold> Operator<F> {
 }
 
 fn build<'scope, F: Fold>(
-    main: Stream<'scope, u64, Vec<F::Main>>,
-    aside: Option<(Stream<'scope, u64, Vec<F::Aside>>, impl Fn(&F::Aside) -> u64 + 'static)>,
+    main: Batches<'scope, F::Main>,
+    aside: Option<Batches<'scope, F::Aside>>,
     name: &str,
-    route: impl Fn(&F::Main) -> u64 + 'static,
     state: F,
-) -> Stream<'scope, u64, Vec<F::Out>> {
+) -> Batches<'scope, F::Out> {
     let mut builder = OperatorBuilder::new(name.to_owned(), main.scope());
-    let mut main = builder.new_input(main, Exchange::new(route));
-    let mut aside = aside.map(|(stream, route)| builder.new_input(stream, Exchange::new(route)));
+    let mut main = builder.new_input(main, Pipeline);
+    let mut aside = aside.map(|aside| builder.new_input(aside, Pipeline));
     let (output, stream) = builder.new_output();
-    let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<F::Out>>>::from(output);
+    let mut output = OutputBuilder::<_, CapacityContainerBuilder<Batch<F::Out>>>::from(output);
     let mut operator = Operator { state, open: None, stash: BTreeMap::new() };
 
     builder.build(move |_initial| {
@@ -159,8 +152,7 @@ fn build<'scope, F: Fold>(
             let mut output = output.activate();
             let mut give = |capability: &Capability<u64>, out: &mut Vec<F::Out>| {
                 if !out.is_empty() {
-                    output.session(capability).give_container(out);
-                    out.clear();
+                    output.session(capability).give_container(&mut Batch::new(std::mem::take(out)));
                 }
             };
             let mut out = vec![];
@@ -169,7 +161,6 @@ fn build<'scope, F: Fold>(
                 if operator.admits(tick, frontiers) {
                     let open = operator.open.get_or_insert_with(|| capability.delayed(&tick, 0));
                     apply(&mut operator.state, updates);
-                    updates.clear();
                     operator.state.at_once(&mut out);
                     give(open, &mut out);
                 } else {
@@ -182,7 +173,6 @@ fn build<'scope, F: Fold>(
                     if operator.admits(tick, frontiers) {
                         operator.open.get_or_insert_with(|| capability.delayed(&tick, 0));
                         apply_aside(&mut operator.state, updates);
-                        updates.clear();
                     } else {
                         operator.stash(tick, || capability.delayed(&tick, 0)).aside.push(std::mem::take(updates));
                     }

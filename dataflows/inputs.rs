@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use eddy_schemas::{MessageId, Name, Version};
 use serde::{Deserialize, Serialize};
-use timely::dataflow::{Scope, Stream};
+use timely::dataflow::Scope;
 
+use crate::batch::{Batches, route};
 use crate::streams::depth::DepthChange;
 use crate::streams::distinct::Transition;
 use crate::streams::{depth, distinct};
@@ -28,51 +29,73 @@ impl Update {
     }
 }
 
-pub type Updates<'scope> = Stream<'scope, u64, Vec<Update>>;
+pub type Updates<'scope> = Batches<'scope, Update>;
 
 /// The inputs of all views on one worker. Shared streams are built when a view first asks.
 pub struct Inputs<'scope> {
     pub scope: Scope<'scope, u64>,
-    versions: Updates<'scope>,
+    by_message: Updates<'scope>,
     shared: RefCell<Shared<'scope>>,
 }
 
-type Transitions<'scope, A, B> = Stream<'scope, u64, Vec<Transition<A, B>>>;
+type Transitions<'scope, A, B> = Batches<'scope, Transition<A, B>>;
 
 #[derive(Default)]
 struct Shared<'scope> {
+    by_user: Option<Updates<'scope>>,
+    by_conversation: Option<Updates<'scope>>,
+    by_community: Option<Updates<'scope>>,
     user_conversations: Option<Transitions<'scope, Name, MessageId>>,
     user_communities: Option<Transitions<'scope, Name, Name>>,
-    depths: Option<Stream<'scope, u64, Vec<DepthChange>>>,
+    depths: Option<Batches<'scope, DepthChange>>,
 }
 
 impl<'scope> Inputs<'scope> {
+    /// `versions`: all versions of a message must come on one worker.
     pub fn new(scope: Scope<'scope, u64>, versions: Updates<'scope>) -> Self {
-        Inputs { scope, versions, shared: RefCell::default() }
+        Inputs { scope, by_message: versions, shared: RefCell::default() }
     }
 
-    /// Winning versions as they change.
-    pub fn versions(&self) -> Updates<'scope> {
-        self.versions.clone()
+    /// Winning versions as they change; those of a message on one worker.
+    pub fn by_message(&self) -> Updates<'scope> {
+        self.by_message.clone()
     }
 
-    /// Distinct (user, conversation) of live messages.
+    /// Winning versions as they change; those of a user on one worker.
+    pub fn by_user(&self) -> Updates<'scope> {
+        let build = || route(self.by_message(), "ByUser", |update: &Update| update.version.user.map_or(0, Name::route));
+        self.shared.borrow_mut().by_user.get_or_insert_with(build).clone()
+    }
+
+    /// Winning versions as they change; those in a conversation on one worker.
+    pub fn by_conversation(&self) -> Updates<'scope> {
+        let build = || route(self.by_message(), "ByConversation", |update: &Update| update.version.conversation.route());
+        self.shared.borrow_mut().by_conversation.get_or_insert_with(build).clone()
+    }
+
+    /// Winning versions as they change; those in a community on one worker.
+    pub fn by_community(&self) -> Updates<'scope> {
+        let build = || route(self.by_message(), "ByCommunity", |update: &Update| update.version.community.map_or(0, Name::route));
+        self.shared.borrow_mut().by_community.get_or_insert_with(build).clone()
+    }
+
+    /// Distinct (user, conversation) of live messages, said where the user is.
     pub fn user_conversations(&self) -> Transitions<'scope, Name, MessageId> {
-        let mut shared = self.shared.borrow_mut();
-        let build = || distinct::distinct(self.versions(), "UserConversations", |v| v.user.map(|user| (user, v.conversation)));
-        shared.user_conversations.get_or_insert_with(build).clone()
+        let by_user = self.by_user();
+        let build = || distinct::distinct(by_user, "UserConversations", |v| v.user.map(|user| (user, v.conversation)));
+        self.shared.borrow_mut().user_conversations.get_or_insert_with(build).clone()
     }
 
-    /// Distinct (user, community) of live messages.
+    /// Distinct (user, community) of live messages, said where the user is.
     pub fn user_communities(&self) -> Transitions<'scope, Name, Name> {
-        let mut shared = self.shared.borrow_mut();
-        let build = || distinct::distinct(self.versions(), "UserCommunities", |v| v.user.zip(v.community));
-        shared.user_communities.get_or_insert_with(build).clone()
+        let by_user = self.by_user();
+        let build = || distinct::distinct(by_user, "UserCommunities", |v| v.user.zip(v.community));
+        self.shared.borrow_mut().user_communities.get_or_insert_with(build).clone()
     }
 
-    /// Depth of each conversation.
-    pub fn depths(&self) -> Stream<'scope, u64, Vec<DepthChange>> {
-        let mut shared = self.shared.borrow_mut();
-        shared.depths.get_or_insert_with(|| depth::depth(self.versions())).clone()
+    /// Depth of each conversation, said where the conversation is.
+    pub fn depths(&self) -> Batches<'scope, DepthChange> {
+        let by_conversation = self.by_conversation();
+        self.shared.borrow_mut().depths.get_or_insert_with(|| depth::depth(by_conversation)).clone()
     }
 }

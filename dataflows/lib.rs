@@ -10,6 +10,7 @@
 //! No dependency of this crate can do I/O or read a clock. A view is one file: its state, what an update does to it, and the
 //! rows that follow. Time here is the tick, totally ordered; what is exact at every closed tick is exact for ever.
 
+pub mod batch;
 pub mod calendar;
 pub mod fold;
 pub mod forest;

@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use eddy_schemas::{Changes, Row};
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::probe::{Handle, Probe};
+
+use crate::batch::{Batch, Batches};
 
 /// A key's row as it is after a tick that changed it; `None`: gone.
 #[derive(Clone)]
@@ -34,16 +35,16 @@ impl Outputs {
     }
 
     /// Hands a view's rows to the sink, tick by tick.
-    pub fn rows<'scope, R: Row>(&mut self, rows: Stream<'scope, u64, Vec<RowChange<R>>>) {
+    pub fn rows<'scope, R: Row>(&mut self, rows: Batches<'scope, RowChange<R>>) {
         let sink = Rc::clone(&self.sink);
-        let done = rows.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, R::VIEW.name, |_initial, _info| {
+        let done = rows.unary_frontier::<CapacityContainerBuilder<Batch<()>>, _, _, _>(Pipeline, R::VIEW.name, |_initial, _info| {
             let mut open: BTreeMap<u64, (Capability<u64>, Changes)> = BTreeMap::new();
             let mut scratch = vec![];
             move |(input, frontier), _output| {
                 input.for_each(|capability, rows| {
                     let tick = *capability.least().expect("a message has a time");
                     let (_, changes) = open.entry(tick).or_insert_with(|| (capability.delayed(&tick, 0), Changes::new(R::VIEW)));
-                    for change in rows.drain(..) {
+                    for change in rows.iter() {
                         changes.push(&change.key, change.row.as_ref(), &mut scratch);
                     }
                 });
@@ -57,7 +58,7 @@ impl Outputs {
     }
 
     /// Holds the probe back until a stream that has no view has passed a tick, too.
-    pub fn watch<'scope, D: Clone + 'static>(&mut self, stream: Stream<'scope, u64, Vec<D>>) {
+    pub fn watch<D: 'static>(&mut self, stream: Batches<'_, D>) {
         stream.probe_with(&self.probe);
     }
 }

@@ -10,8 +10,8 @@
 use eddy_schemas::{ConversationId, MessageId, Name, Version};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::inputs::{Update, Updates};
 use crate::sorted::SortedBag;
@@ -109,7 +109,7 @@ impl Fold for Answers {
     }
 }
 
-/// Answers as they come and go.
-pub fn answers_of<'scope>(versions: Updates<'scope>) -> Stream<'scope, u64, Vec<Answer>> {
-    fold(versions, "Answers", |update| update.version.conversation.route(), Answers::default())
+/// Answers as they come and go. All versions in a conversation must meet on one worker.
+pub fn answers_of<'scope>(versions: Updates<'scope>) -> Batches<'scope, Answer> {
+    fold(versions, "Answers", Answers::default())
 }

@@ -9,15 +9,14 @@ mod iterate;
 
 use eddy_schemas::{ConversationId, Version};
 use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::forest::{Forest, Seat};
 use crate::inputs::{Update, Updates};
 
 /// A conversation's depth is now this.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct DepthChange {
     pub conversation: ConversationId,
     pub depth: Option<u32>,
@@ -88,8 +87,8 @@ impl Fold for Depth {
     }
 }
 
-/// The depth of each conversation as it changes.
-pub fn depth<'scope>(versions: Updates<'scope>) -> Stream<'scope, u64, Vec<DepthChange>> {
+/// The depth of each conversation as it changes. All versions in a conversation must meet on one worker.
+pub fn depth<'scope>(versions: Updates<'scope>) -> Batches<'scope, DepthChange> {
     let state = Depth { forest: Forest::new(), touched: HashMap::default(), left: None };
-    fold(versions, "Depth", |update: &Update| update.version.conversation.route(), state)
+    fold(versions, "Depth", state)
 }

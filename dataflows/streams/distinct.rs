@@ -5,15 +5,14 @@
 use std::hash::Hash;
 
 use eddy_schemas::Version;
-use serde::{Deserialize, Serialize};
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Update, Updates};
 
 /// The pair (left, right) came to have a live message (+1) or lost its last one (-1).
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Transition<A, B> {
     pub left: A,
     pub right: B,
@@ -21,21 +20,9 @@ pub struct Transition<A, B> {
 }
 
 /// What a pair is made of.
-pub trait Part: Copy + Eq + Hash + timely::ExchangeData {
-    fn route(self) -> u64;
-}
+pub trait Part: Copy + Eq + Hash + 'static {}
 
-impl Part for eddy_schemas::Name {
-    fn route(self) -> u64 {
-        eddy_schemas::Name::route(self)
-    }
-}
-
-impl Part for eddy_schemas::MessageId {
-    fn route(self) -> u64 {
-        eddy_schemas::MessageId::route(self)
-    }
-}
+impl<P: Copy + Eq + Hash + 'static> Part for P {}
 
 /// Live messages of a pair.
 #[derive(Default)]
@@ -80,12 +67,11 @@ impl<A: Part, B: Part> Fold for Distinct<A, B> {
     }
 }
 
-/// The distinct pairs of live messages.
+/// The distinct pairs of live messages. All versions of a pair must meet on one worker; there its transitions are said.
 pub fn distinct<'scope, A: Part, B: Part>(
     versions: Updates<'scope>,
     name: &str,
     pair: fn(&Version) -> Option<(A, B)>,
-) -> Stream<'scope, u64, Vec<Transition<A, B>>> {
-    let route = move |update: &Update| pair(&update.version).map_or(0, |(left, _)| left.route());
-    fold(versions, name, route, Distinct { pair, pairs: Groups::default() })
+) -> Batches<'scope, Transition<A, B>> {
+    fold(versions, name, Distinct { pair, pairs: Groups::default() })
 }

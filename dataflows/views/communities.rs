@@ -3,10 +3,9 @@
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Communities, CommunitiesKey};
 use serde::{Deserialize, Serialize};
-use timely::dataflow::Stream;
 use timely::dataflow::operators::Concat;
-use timely::dataflow::operators::vec::Map;
 
+use crate::batch::{Batches, map, route};
 use crate::calendar::Second;
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
@@ -93,17 +92,11 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Communities>>> {
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Communities>> {
     let posters =
-        inputs.user_communities().map(|pair| Distinct { community: pair.right, posters: pair.diff, conversations: 0 });
-    let conversations = distinct(inputs.versions(), "CommunityConversations", |v| Some((v.conversation, v.community?)))
-        .map(|pair| Distinct { community: pair.right, posters: 0, conversations: pair.diff });
-    fold_with(
-        inputs.versions(),
-        posters.concat(conversations),
-        "Communities",
-        |update| update.version.community.map_or(0, Name::route),
-        |distinct| distinct.community.route(),
-        State::default(),
-    )
+        map(inputs.user_communities(), |pair| Distinct { community: pair.right, posters: pair.diff, conversations: 0 });
+    let posters = route(posters, "PostersByCommunity", |distinct: &Distinct| distinct.community.route());
+    let conversations = distinct(inputs.by_community(), "CommunityConversations", |v| Some((v.conversation, v.community?)));
+    let conversations = map(conversations, |pair| Distinct { community: pair.right, posters: 0, conversations: pair.diff });
+    fold_with(inputs.by_community(), posters.concat(conversations), "Communities", State::default())
 }

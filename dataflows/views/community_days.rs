@@ -10,9 +10,9 @@
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityDays, CommunityDaysKey};
 use hashbrown::HashMap;
-use timely::dataflow::Stream;
 
 use super::community_hours::count;
+use crate::batch::Batches;
 use crate::calendar;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
@@ -112,6 +112,6 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<CommunityDays>>> {
-    fold(inputs.versions(), "CommunityDays", |update| update.version.community.map_or(0, Name::route), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityDays>> {
+    fold(inputs.by_community(), "CommunityDays", State::default())
 }

@@ -3,8 +3,8 @@
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityHours, CommunityHoursKey};
 use hashbrown::HashMap;
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::calendar;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
@@ -80,6 +80,6 @@ pub(super) fn count<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u32, foldha
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<CommunityHours>>> {
-    fold(inputs.versions(), "CommunityHours", |update| update.version.community.map_or(0, Name::route), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityHours>> {
+    fold(inputs.by_community(), "CommunityHours", State::default())
 }

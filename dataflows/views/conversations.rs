@@ -7,10 +7,9 @@
 use eddy_schemas::rows::{Conversations, ConversationsKey};
 use eddy_schemas::{ConversationId, Name, Version};
 use serde::{Deserialize, Serialize};
-use timely::dataflow::Stream;
 use timely::dataflow::operators::Concat;
-use timely::dataflow::operators::vec::Map;
 
+use crate::batch::{Batches, map, route};
 use crate::calendar::Second;
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
@@ -201,15 +200,9 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Conversations>>> {
-    let participants = inputs.user_conversations().map(|pair| (pair.right, Told::Participants(pair.diff)));
-    let depths = inputs.depths().map(|change| (change.conversation, Told::Depth(change.depth)));
-    fold_with(
-        inputs.versions(),
-        participants.concat(depths),
-        "Conversations",
-        |update| update.version.conversation.route(),
-        |(conversation, _)| conversation.route(),
-        State::default(),
-    )
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Conversations>> {
+    let participants = map(inputs.user_conversations(), |pair| (pair.right, Told::Participants(pair.diff)));
+    let participants = route(participants, "ParticipantsByConversation", |(conversation, _): &(ConversationId, Told)| conversation.route());
+    let depths = map(inputs.depths(), |change| (change.conversation, Told::Depth(change.depth)));
+    fold_with(inputs.by_conversation(), participants.concat(depths), "Conversations", State::default())
 }

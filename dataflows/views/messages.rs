@@ -3,8 +3,8 @@
 use eddy_schemas::rows::{Messages, MessagesKey};
 use eddy_schemas::{MessageId, Version};
 use hashbrown::HashMap;
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
@@ -49,6 +49,6 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Messages>>> {
-    fold(inputs.versions(), "Messages", |update| update.version.id.route(), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Messages>> {
+    fold(inputs.by_message(), "Messages", State::default())
 }

@@ -2,8 +2,8 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Replies, RepliesKey};
-use timely::dataflow::Stream;
 
+use crate::batch::{Batches, route};
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
 use crate::inputs::Inputs;
@@ -42,6 +42,7 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Replies>>> {
-    fold(answers_of(inputs.versions()), "Replies", |answer: &Answer| answer.user.route(), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Replies>> {
+    let answers = route(answers_of(inputs.by_conversation()), "AnswersByUser", |answer: &Answer| answer.user.route());
+    fold(answers, "Replies", State::default())
 }

@@ -9,8 +9,8 @@
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Sessions, SessionsKey};
 use hashbrown::HashMap;
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::calendar::Second;
 use crate::fold::{Fold, Nothing, fold};
 use crate::inputs::{Inputs, Update};
@@ -136,6 +136,6 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Sessions>>> {
-    fold(inputs.versions(), "Sessions", |update| update.version.user.map_or(0, Name::route), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Sessions>> {
+    fold(inputs.by_user(), "Sessions", State::default())
 }

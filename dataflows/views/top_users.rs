@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use eddy_schemas::Name;
 use eddy_schemas::rows::{TopUsers, TopUsersKey};
 use hashbrown::HashMap;
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
@@ -123,6 +123,6 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<TopUsers>>> {
-    fold(inputs.versions(), "TopUsers", |update| update.version.community.map_or(0, Name::route), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<TopUsers>> {
+    fold(inputs.by_community(), "TopUsers", State::default())
 }

@@ -2,8 +2,8 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{UserHours, UserHoursKey};
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::calendar;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
@@ -59,6 +59,6 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<UserHours>>> {
-    fold(inputs.versions(), "UserHours", |update| update.version.user.map_or(0, Name::route), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<UserHours>> {
+    fold(inputs.by_user(), "UserHours", State::default())
 }

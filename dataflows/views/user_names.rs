@@ -2,8 +2,8 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{UserNames, UserNamesKey};
-use timely::dataflow::Stream;
 
+use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::Groups;
 use crate::inputs::{Inputs, Update};
@@ -34,6 +34,6 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<UserNames>>> {
-    fold(inputs.versions(), "UserNames", |update| update.version.user.map_or(0, Name::route), State::default())
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<UserNames>> {
+    fold(inputs.by_user(), "UserNames", State::default())
 }

@@ -5,11 +5,9 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Users, UsersKey};
-use serde::{Deserialize, Serialize};
-use timely::dataflow::Stream;
 use timely::dataflow::operators::Concat;
-use timely::dataflow::operators::vec::Map;
 
+use crate::batch::{Batches, map};
 use crate::calendar::Second;
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
@@ -56,7 +54,7 @@ impl Group<Name> for User {
 }
 
 /// A user's distinct counts move.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct Distinct {
     user: Name,
     conversations: i8,
@@ -106,16 +104,10 @@ impl Fold for State {
     }
 }
 
-pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Stream<'scope, u64, Vec<RowChange<Users>>> {
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Users>> {
     let conversations =
-        inputs.user_conversations().map(|pair| Distinct { user: pair.left, conversations: pair.diff, communities: 0 });
-    let communities = inputs.user_communities().map(|pair| Distinct { user: pair.left, conversations: 0, communities: pair.diff });
-    fold_with(
-        inputs.versions(),
-        conversations.concat(communities),
-        "Users",
-        |update| update.version.user.map_or(0, Name::route),
-        |distinct| distinct.user.route(),
-        State::default(),
-    )
+        map(inputs.user_conversations(), |pair| Distinct { user: pair.left, conversations: pair.diff, communities: 0 });
+    let communities =
+        map(inputs.user_communities(), |pair| Distinct { user: pair.left, conversations: 0, communities: pair.diff });
+    fold_with(inputs.by_user(), conversations.concat(communities), "Users", State::default())
 }

@@ -4,25 +4,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use eddy_dataflows::batch::{Batch, Batches, route};
 use eddy_dataflows::fold::fold;
 use eddy_dataflows::views::{self, Definition};
 use eddy_dataflows::{Inputs, Outputs};
 use eddy_schemas::Version;
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
-use timely::dataflow::{Scope, Stream};
 use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
 use super::ingest::Ingest;
 use super::parse::{self, Parser};
-use super::{Batch, Counts, Error, Frontiers, Output};
+use super::{Counts, Error, Frontiers, Output};
 use crate::texts::Texts;
 
 /// Something for a worker: every tick below `tick` has ended, and here may be a batch of that one.
 pub struct Feed {
     pub tick: u64,
-    pub batch: Option<Batch>,
+    pub batch: Option<super::Batch>,
 }
 
 /// The driver's end of a worker's queue. Dropping it hangs up.
@@ -84,7 +85,7 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
     let probe = worker.dataflow::<u64, _, _>(|scope| {
         let versions = parsed(scope, plan, feeds.clone());
         let ingest = Ingest::new(Arc::clone(&plan.texts), Arc::clone(&plan.counts));
-        let winners = fold(versions, "Ingest", |version: &Version| version.id.route(), ingest);
+        let winners = fold(route(versions, "ByMessage", |version: &Version| version.id.route()), "Ingest", ingest);
         let outputs = plan.outputs.clone();
         let mut rows = Outputs::new(Rc::new(move |tick, changes| send(&outputs, Output::Changes { tick, changes })));
         views::build(&plan.views, &Inputs::new(scope, winners.clone()), &mut rows);
@@ -107,12 +108,12 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
 }
 
 /// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace.
-fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>) -> Stream<'scope, u64, Vec<Version>> {
+fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>) -> Batches<'scope, Version> {
     let outputs = plan.outputs.clone();
     let dead = Box::new(move |letter| drop(outputs.send(Output::Dead(letter))));
     let mut parser = Parser::new(Arc::clone(&plan.inputs), scope.index(), Arc::clone(&plan.counts), dead);
     let (first_tick, ready) = (plan.first_tick, plan.ready.clone());
-    source::<_, CapacityContainerBuilder<Vec<Version>>, _, _>(scope, "Parse", move |capability, info| {
+    source::<_, CapacityContainerBuilder<Batch<Version>>, _, _>(scope, "Parse", move |capability, info| {
         let sync = scope.worker().sync_activator_for(info.address.to_vec());
         ready.send((scope.index(), sync)).expect("the driver waits for every worker");
         let again = scope.activator_for(Rc::clone(&info.address));
@@ -126,8 +127,11 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
                 Ok(feed) => {
                     open.downgrade(&feed.tick);
                     if let Some(batch) = feed.batch {
-                        let mut session = output.session(open);
-                        parser.batch(batch, |version| session.give(version));
+                        let mut versions = Vec::with_capacity(batch.records_about());
+                        parser.batch(batch, |version| versions.push(version));
+                        if !versions.is_empty() {
+                            output.session(open).give_container(&mut Batch::new(versions));
+                        }
                     }
                     again.activate();
                 }

@@ -24,17 +24,19 @@ pub fn encode_key(cells: &[Cell], out: &mut Vec<u8>) {
 }
 
 /// Reads a key back. The bytes must come from [`encode_key`] with the same columns.
-pub fn decode_key(columns: &[Column], mut bytes: &[u8], out: &mut Vec<Cell>) {
-    for column in columns {
-        out.push(match column.kind {
-            Kind::Int => Cell::Int((u64::from_be_bytes(take(&mut bytes)) ^ (1 << 63)) as i64),
-            Kind::Key => Cell::Key(name(u32::from_be_bytes(take(&mut bytes)))),
-            Kind::Display => Cell::Display(name(u32::from_be_bytes(take(&mut bytes)))),
-            Kind::Id => Cell::Id(id(u64::from_be_bytes(take(&mut bytes)))),
-            Kind::Text => unreachable!("keys hold no texts"),
-        });
-    }
-    debug_assert!(bytes.is_empty(), "a key has just its columns");
+pub fn key_cells(columns: &[Column], mut bytes: &[u8]) -> impl Iterator<Item = Cell> {
+    columns.iter().map(move |column| match column.kind {
+        Kind::Int => Cell::Int((u64::from_be_bytes(take(&mut bytes)) ^ (1 << 63)) as i64),
+        Kind::Key => Cell::Key(name(u32::from_be_bytes(take(&mut bytes)))),
+        Kind::Display => Cell::Display(name(u32::from_be_bytes(take(&mut bytes)))),
+        Kind::Id => Cell::Id(id(u64::from_be_bytes(take(&mut bytes)))),
+        Kind::Text => unreachable!("keys hold no texts"),
+    })
+}
+
+/// Reads a key back, as [`key_cells`] does.
+pub fn decode_key(columns: &[Column], bytes: &[u8], out: &mut Vec<Cell>) {
+    out.extend(key_cells(columns, bytes));
 }
 
 /// Appends the row's bytes (the columns after the key).

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Receiver;
+use rayon::prelude::*;
 
 use super::{Interrupt, Job, ReplayTexts, checks};
 use crate::cli::Error;
@@ -52,14 +53,15 @@ impl Collected {
     pub fn write(self, job: &Job, texts: &ReplayTexts, interrupt: &Interrupt) -> Result<Vec<(&'static str, u64)>, Error> {
         let names = self.tables.iter().map(|table| table.view().name);
         let Some(folder) = &job.output else {
-            let rows = each(&self.tables, |table| Ok(table.count()))?;
+            let rows: Vec<u64> = self.tables.par_iter().map(Table::count).collect();
             return Ok(names.zip(rows).collect());
         };
         let failed = |e| Error::failed("a table could not be written", e);
-        let written = each(&self.tables, |table| {
+        let write = |table: &Table| {
             interrupt.check()?;
             table.write(folder, job.format, texts).map_err(failed)
-        })?;
+        };
+        let written = self.tables.par_iter().map(write).collect::<Result<Vec<_>, Error>>()?;
         let views = names.zip(written.iter().map(|table| table.rows)).collect();
         let letters = self.letters.map(Letters::whole).transpose()?;
         texts.check().map_err(|e| Error::failed("the tables were not written", e))?;
@@ -73,27 +75,6 @@ impl Collected {
         }
         Ok(views)
     }
-}
-
-/// Does the work for each table, some at a time; gives the results in the tables' order.
-fn each<T: Send>(tables: &[Table], work: impl Fn(&Table) -> Result<T, Error> + Sync) -> Result<Vec<T>, Error> {
-    let next = AtomicUsize::new(0);
-    let take = || {
-        let mut done = vec![];
-        while let Some((at, table)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, tables.get(at)?))) {
-            done.push((at, work(table)?));
-        }
-        Ok(done)
-    };
-    let mut done = std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..cores.min(tables.len())).map(|_| scope.spawn(take)).collect();
-        let done = workers.into_iter().map(|worker| worker.join().expect("writers do not panic"));
-        let done = done.collect::<Result<Vec<Vec<_>>, Error>>()?;
-        Ok::<_, Error>(done.into_iter().flatten().collect::<Vec<_>>())
-    })?;
-    done.sort_unstable_by_key(|(at, _)| *at);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 /// `DIR/dead_letters.ndjson`, beside its place until it is whole.

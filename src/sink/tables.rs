@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use eddy_schemas::{Changes, View, codec};
+use rayon::prelude::*;
 
 use crate::texts::{self, Texts};
 use order::Order;
@@ -102,14 +103,9 @@ impl Table {
         }
         file.write_all(&out).map_err(failed)?;
         let places: Vec<u64> = Order::new(&self.changes).places().collect();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // Rows become text side by side, since some texts are read from files, and are written in order.
-        for places in places.chunks(cores * ROWS_AT_ONCE) {
-            let parts: Vec<Result<Vec<u8>, Error>> = std::thread::scope(|scope| {
-                let render = |places| move || self.render(places, format, texts);
-                let parts: Vec<_> = places.chunks(ROWS_AT_ONCE).map(|places| scope.spawn(render(places))).collect();
-                parts.into_iter().map(|part| part.join().expect("rendering does not panic")).collect()
-            });
+        for places in places.chunks(rayon::current_num_threads() * ROWS_AT_ONCE) {
+            let parts: Vec<_> = places.par_chunks(ROWS_AT_ONCE).map(|places| self.render(places, format, texts)).collect();
             for part in parts {
                 file.write_all(&part?).map_err(failed)?;
             }

@@ -10,6 +10,7 @@
 use eddy_schemas::row::Kind;
 use eddy_schemas::{Cell, Changes, codec};
 use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use super::text;
 
@@ -21,32 +22,23 @@ const INTEGER_BITS: u32 = 70;
 
 impl Order {
     pub(super) fn new(changes: &Changes) -> Self {
-        let view = changes.view;
-        let bits: u32 = view.key.iter().map(|column| if column.kind == Kind::Int { INTEGER_BITS } else { RANK_BITS }).sum();
+        let key = changes.view.key;
+        let bits: u32 = key.iter().map(|column| if column.kind == Kind::Int { INTEGER_BITS } else { RANK_BITS }).sum();
         assert!(bits <= u128::BITS, "a wider key needs a wider sort");
-        let mut orders = vec![(0u128, 0u64); changes.len()];
-        let mut cells = vec![];
-        for (at, column) in view.key.iter().enumerate() {
-            let mut cells = changes.places().map(|(place, change)| {
-                cells.clear();
-                codec::decode_key(view.key, change.key, &mut cells);
-                (place, cells[at])
-            });
-            if column.kind == Kind::Int {
-                for (order, (place, cell)) in orders.iter_mut().zip(&mut cells) {
-                    let Cell::Int(n) = cell else { unreachable!("an Int column") };
-                    *order = (order.0 << INTEGER_BITS | digits(n), place);
-                }
-            } else {
-                let cells: Vec<(u64, u64)> = cells.map(|(place, cell)| (place, handle(cell))).collect();
-                let ranks = ranks(column.kind, cells.iter().map(|(_, handle)| *handle));
-                for (order, (place, handle)) in orders.iter_mut().zip(cells) {
-                    *order = (order.0 << RANK_BITS | u128::from(ranks[&handle]), place);
-                }
-            }
-        }
+        let places: Vec<u64> = changes.places().map(|(place, _)| place).collect();
+        let cells = |place| codec::key_cells(key, changes.at(place).key);
+        let column = |at| places.iter().map(move |place| handle(cells(*place).nth(at).expect("a cell a column")));
+        let ranks: Vec<Ranks> = key.iter().enumerate().map(|(at, of)| Ranks::new(of.kind, column(at))).collect();
+        let number = |place| {
+            let add = |number, (cell, ranks): (Cell, &Ranks)| match cell {
+                Cell::Int(n) => number << INTEGER_BITS | digits(n),
+                _ => number << RANK_BITS | u128::from(ranks.of(handle(cell))),
+            };
+            (cells(place).zip(&ranks).fold(0, add), place)
+        };
+        let mut orders: Vec<(u128, u64)> = places.into_par_iter().map(number).collect();
         // Places ascend with time, so the last of a key comes last.
-        orders.sort_unstable();
+        orders.par_sort_unstable();
         let mut last = 0;
         for at in 0..orders.len() {
             let is_last = at + 1 == orders.len() || orders[at].0 != orders[at + 1].0;
@@ -72,22 +64,63 @@ fn handle(cell: Cell) -> u64 {
         Cell::Null | Cell::Int(_) | Cell::Text(_) => unreachable!("keys are names, ids and integers"),
     }
 }
+/// Each distinct handle's place among all of a column, by text.
+enum Ranks {
+    /// Integers sort without.
+    None,
+    /// By the name's number.
+    Names(Vec<u32>),
+    Ids(HashMap<u64, u32, foldhash::fast::FixedState>),
+}
 
-/// Each distinct handle's place among all, by text.
-fn ranks(kind: Kind, handles: impl Iterator<Item = u64>) -> HashMap<u64, u32, foldhash::fast::FixedState> {
-    let mut ranks: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
-    ranks.extend(handles.map(|handle| (handle, 0)));
-    let (mut texts, mut all) = (Vec::new(), Vec::with_capacity(ranks.len()));
-    for &handle in ranks.keys() {
+impl Ranks {
+    fn new(kind: Kind, handles: impl Iterator<Item = u64>) -> Self {
+        match kind {
+            Kind::Int => Ranks::None,
+            Kind::Id => {
+                let mut ranks: HashMap<u64, u32, foldhash::fast::FixedState> = handles.map(|handle| (handle, 0)).collect();
+                for (rank, handle) in sorted(kind, ranks.keys().copied()).into_iter().enumerate() {
+                    ranks.insert(handle, rank as u32);
+                }
+                Ranks::Ids(ranks)
+            }
+            Kind::Key | Kind::Display => {
+                let mut ranks = vec![];
+                for handle in handles.map(|handle| handle as usize) {
+                    if ranks.len() <= handle {
+                        ranks.resize(handle + 1, 0);
+                    }
+                    ranks[handle] = 1;
+                }
+                let met = (0..ranks.len() as u64).filter(|handle| ranks[*handle as usize] > 0);
+                for (rank, handle) in sorted(kind, met).into_iter().enumerate() {
+                    ranks[handle as usize] = rank as u32;
+                }
+                Ranks::Names(ranks)
+            }
+            Kind::Text => unreachable!("keys hold no texts"),
+        }
+    }
+
+    fn of(&self, handle: u64) -> u32 {
+        match self {
+            Ranks::None => unreachable!("an integer needs no rank"),
+            Ranks::Names(ranks) => ranks[handle as usize],
+            Ranks::Ids(ranks) => ranks[&handle],
+        }
+    }
+}
+
+/// Distinct handles in the order of their texts.
+fn sorted(kind: Kind, handles: impl Iterator<Item = u64>) -> Vec<u64> {
+    let (mut texts, mut all) = (Vec::new(), Vec::new());
+    for handle in handles {
         let start = texts.len();
         text::handle(kind, handle, &mut texts);
         all.push((start, texts.len(), handle));
     }
-    all.sort_unstable_by(|a, b| texts[a.0..a.1].cmp(&texts[b.0..b.1]));
-    for (rank, (_, _, handle)) in all.into_iter().enumerate() {
-        ranks.insert(handle, rank as u32);
-    }
-    ranks
+    all.par_sort_unstable_by(|a, b| texts[a.0..a.1].cmp(&texts[b.0..b.1]));
+    all.into_iter().map(|(_, _, handle)| handle).collect()
 }
 
 /// A number of [`INTEGER_BITS`] bits that sorts as the decimal text of `n` does.

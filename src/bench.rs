@@ -27,6 +27,7 @@ use eddy_dataflows::views::Definition;
 
 pub use report::Report;
 
+use crate::cli::say;
 use crate::replay::Interrupt;
 use child::Run;
 use report::Configuration;
@@ -133,7 +134,7 @@ fn measure(job: &Job, kind: Kind, until: Instant, interrupt: &Interrupt) -> Resu
     let mut rows_equal = 0;
     for round in 0..job.rounds {
         if round > 0 && Instant::now() > until {
-            eprintln!("{kind}: the time is up after {round} of {} rounds", job.rounds);
+            say(&format!("{kind}: the time is up after {round} of {} rounds", job.rounds));
             break;
         }
         let mut order: Vec<usize> = (0..configurations.len()).collect();
@@ -144,7 +145,7 @@ fn measure(job: &Job, kind: Kind, until: Instant, interrupt: &Interrupt) -> Resu
             let configuration = &mut configurations[at];
             let command = command(&workload, configuration.workers, &views, &tables(configuration.workers))?;
             let run = child::run(command, interrupt)?;
-            eprintln!("{kind}, round {} of {}: {}", round + 1, job.rounds, shown(&configuration.name, &run));
+            say(&format!("{kind}, round {} of {}: {}", round + 1, job.rounds, shown(&configuration.name, &run)));
             configuration.runs.push(run);
         }
         // Once is enough: tables do not depend on the round, and comparing them takes a while.

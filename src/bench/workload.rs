@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Lines};
 use super::{Error, Kind};
+use crate::cli::say;
 use crate::replay::Interrupt;
 
 const LINES_PER_FILE: u64 = 100_000;
@@ -89,7 +90,7 @@ fn write(folder: &Path, kind: Kind, records: u64, interrupt: &Interrupt) -> Resu
         if interrupt.is_set() {
             return Err(Error::Interrupted);
         }
-        eprintln!("{kind}: {} of {records} records written to {}", records - left, folder.display());
+        say(&format!("{kind}: {} of {records} records written to {}", records - left, folder.display()));
         let now = left.min(LINES_PER_FILE);
         buffer.clear();
         (0..now).for_each(|_| lines.write(&mut buffer));

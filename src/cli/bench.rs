@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{Error, replay};
+use super::{Error, print, replay};
 use crate::bench::{self, Job, Kind};
 use crate::replay::{Interrupt, peak_rss_bytes};
 
@@ -85,7 +85,6 @@ struct Floor {
 }
 
 impl Bench {
-    #[expect(clippy::print_stdout, reason = "the figures are the command's result")]
     pub fn run(self) -> Result<ExitCode, Error> {
         if let Some(Part::Floor(floor)) = self.part {
             return floor.run();
@@ -106,20 +105,19 @@ impl Bench {
         })?;
         if self.json {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            println!("{}", json!({ "cores": cores, "workloads": reports.iter().map(bench::Report::json).collect::<Vec<_>>() }));
+            print(&json!({ "cores": cores, "workloads": reports.iter().map(bench::Report::json).collect::<Vec<_>>() }).to_string())?;
         } else {
-            reports.iter().for_each(|report| println!("{report}"));
+            reports.iter().try_for_each(|report| print(&report.to_string()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Floor {
-    #[expect(clippy::print_stdout, reason = "the summary is the command's result")]
     fn run(self) -> Result<ExitCode, Error> {
         let [kind] = self.workload.kinds()[..] else { return Err(Error::Usage("the loop reads one workload".into())) };
         let read = bench::floor::run(kind, &self.files, &self.output).map_err(|e| Error::failed("the loop did not end", e))?;
-        println!("{}", json!({ "read": read, "peak_rss_bytes": peak_rss_bytes() }));
+        print(&json!({ "read": read, "peak_rss_bytes": peak_rss_bytes() }).to_string())?;
         Ok(ExitCode::SUCCESS)
     }
 }

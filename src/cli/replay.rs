@@ -1,6 +1,5 @@
 //! `eddy replay`: dumps to tables, through the same dataflow as everything else.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use eddy_dataflows::views::Definition;
 
-use super::{Error, counted};
+use super::{Error, counted, print};
 use crate::replay::{Interrupt, Job, Meter, Summary, run};
 use crate::sink::tables::Format;
 use crate::source::dumps::Limits;
@@ -113,11 +112,7 @@ impl Replay {
 }
 
 fn finish(summary: &Summary, strict: bool) -> Result<ExitCode, Error> {
-    // Whoever was to read it may have gone: the tables are there all the same.
-    match writeln!(std::io::stdout().lock(), "{}", summary.json()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(Error::failed("the summary could not be written", e)),
-        _ => {}
-    }
+    print(&summary.json().to_string())?;
     if !summary.incomplete.is_empty() {
         let what = format!("{} could not be read to the end (named in `incomplete`)", counted(summary.incomplete.len() as u64, "file"));
         return Err(Error::Failed { what, source: None });

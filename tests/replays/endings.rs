@@ -109,5 +109,5 @@ fn a_summary_that_cannot_be_written_is_a_failure() {
     let mut said = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
     assert_eq!(child.wait().expect("a child").code(), Some(1));
-    assert!(said.contains("the summary could not be written"), "{said}");
+    assert!(said.contains("the result could not be written"), "{said}");
 }

@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-pub use lock::Lock;
+pub use lock::{Lock, is_abandoned};
 pub use read::Chunk;
 
 use segment::{Entry, Index, Sealed};

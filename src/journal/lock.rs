@@ -51,6 +51,14 @@ impl Lock {
     }
 }
 
+/// Whether a folder was locked by a process that is gone. One that is being locked for the first time has no text yet, and is not.
+pub fn is_abandoned(dir: &Path) -> bool {
+    let Ok(mut file) = OpenOptions::new().read(true).open(dir.join("lock")) else { return false };
+    let mut text = String::new();
+    let was_held = (&mut file).take(256).read_to_string(&mut text).is_ok() && !text.is_empty();
+    was_held && file.try_lock().is_ok()
+}
+
 /// Names this start of the machine. Where the kernel does not say, every start looks the same: a hole left by a power
 /// cut is then refused as damage instead of being cut.
 fn boot() -> String {

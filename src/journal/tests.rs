@@ -184,3 +184,15 @@ fn a_folder_in_use_is_refused_and_names_the_process() {
     drop(journal);
     open(dir.path());
 }
+
+#[test]
+fn a_folder_is_abandoned_when_who_locked_it_is_gone() {
+    let dir = TempDir::new().expect("a folder");
+    assert!(!is_abandoned(dir.path()), "never locked");
+    std::fs::write(dir.path().join("lock"), "").expect("written");
+    assert!(!is_abandoned(dir.path()), "about to be locked");
+    let lock = Lock::take(dir.path()).expect("free");
+    assert!(!is_abandoned(dir.path()), "held");
+    drop(lock);
+    assert!(is_abandoned(dir.path()));
+}

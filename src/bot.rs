@@ -29,9 +29,10 @@ use parking_lot::Mutex;
 use tracing::{debug, warn};
 
 use crate::log::{Log, Partition, Topic};
-use crate::messenger::{Messenger, Outgoing};
+use crate::messenger::{Error, Messenger, Outgoing};
 use crate::progress::Progress;
 use crate::store::Store;
+use crate::telemetry::{BOT, State, Telemetry};
 use answer::Answers;
 use question::{Question, Rule};
 use update::{Asked, Update};
@@ -127,6 +128,8 @@ pub struct Parts {
     pub progress: Arc<dyn Progress>,
     pub messenger: Arc<dyn Messenger>,
     pub answered: Arc<Answered>,
+    /// Told whether the bot can read and answer.
+    pub telemetry: Arc<Telemetry>,
 }
 
 pub struct Bot {
@@ -173,6 +176,7 @@ impl Bot {
 
     /// Answers what has been asked since the last step.
     pub async fn step(&mut self) {
+        let mut state = State::Ready;
         let mut partitions: Vec<_> = self.offsets.keys().copied().collect();
         partitions.sort();
         for partition in partitions {
@@ -182,6 +186,7 @@ impl Bot {
                     Ok(records) => records,
                     Err(error) => {
                         warn!(%error, "the bot could not read the log");
+                        state = State::Failed(format!("the log could not be read: {error}"));
                         break;
                     }
                 };
@@ -189,21 +194,24 @@ impl Bot {
                 let next = last.offset + 1;
                 for record in &records {
                     if let Some(asked) = update::read(&record.value, self.config.chats.as_deref()) {
-                        self.hear(partition, record.offset, asked).await;
+                        if let Err(error) = self.hear(partition, record.offset, asked).await {
+                            state = State::Failed(format!("an answer was not delivered: {error}"));
+                        }
                     }
                 }
                 self.offsets.insert(partition, next);
             }
         }
+        self.parts.telemetry.state(BOT, state);
     }
 
-    async fn hear(&mut self, partition: Partition, offset: u64, update: Update) {
+    async fn hear(&mut self, partition: Partition, offset: u64, update: Update) -> Result<(), Error> {
         let me = self.parts.messenger.me();
-        let Some(question) = question::understand(&update, &me.username) else { return };
+        let Some(question) = question::understand(&update, &me.username) else { return Ok(()) };
         // Claimed before it is sent: if the send is cut short, silence is better than twice the same.
         if !self.parts.answered.claim((update.update_id, question.rule()), self.config.answered_max) {
             self.counters.repeated.fetch_add(1, Ordering::Relaxed);
-            return;
+            return Ok(());
         }
         debug!(update_id = update.update_id, ?question, "asked");
         let callback = if let Asked::Pressed { id, .. } = &update.asked { Some(id.clone()) } else { None };
@@ -221,7 +229,7 @@ impl Bot {
         };
         let message =
             Outgoing { chat: update.chat, topic: update.topic, reply_to: Some(update.message_id), text: answer::fit(text), buttons };
-        send::send(&*self.parts.messenger, &message, &self.config, &self.counters).await;
+        send::send(&*self.parts.messenger, &message, &self.config, &self.counters).await
     }
 
     /// The tick at which the engine has closed past a record.

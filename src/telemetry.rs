@@ -38,6 +38,12 @@ use window::{Latencies, Rate};
 
 /// The component that `/readyz` waits for.
 pub const ENGINE: &str = "engine";
+/// The others that `/health` tells of.
+pub const LOG: &str = "log";
+pub const STORE: &str = "store";
+pub const SOURCE: &str = "source";
+pub const BOT: &str = "bot";
+pub const TRUTH: &str = "truth";
 
 /// Freshness is told over this long.
 const FRESHNESS_WINDOW: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use eddy_schemas::rows::{Communities, CommunityNames, Sessions, TopUsers, UserNa
 use eddy_schemas::{Cell, Name, Row, View};
 
 use super::question::{self, Question};
-use super::update::Update;
+use super::update::{Asked, Update};
 use crate::clock::utc;
 use crate::messenger::{Button, Me, TEXT_CHARACTERS_MAX};
 use crate::store::{Error, Store, Stored};
@@ -53,6 +53,12 @@ fn int(row: &Stored, view: &View, column: &str) -> Option<i64> {
 
 impl Answers<'_> {
     pub async fn answer(&self, question: &Question) -> (String, Buttons) {
+        if let Question::Stats(Some(key)) | Question::Top(Some(key)) = question
+            && !is_key(key)
+        {
+            let shown: String = key.chars().take(60).collect();
+            return (format!("\"{shown}\" is no community's key: one looks like r/NAME, reddit:NAME or telegram:ID."), vec![]);
+        }
         let result = match question {
             Question::Help => Ok(self.help()),
             Question::Stats(key) => self.stats(key.as_deref()).await,
@@ -95,7 +101,20 @@ impl Answers<'_> {
     async fn place(&self, key: Option<&str>) -> Result<(String, String), Error> {
         let here = format!("telegram:{}", self.update.chat);
         let Some(key) = key.filter(|key| *key != here) else { return Ok((here, "this chat".into())) };
-        Ok((key.to_string(), self.title(key).await?))
+        let key = self.as_written(key).await?;
+        let title = self.title(&key).await?;
+        Ok((key, title))
+    }
+
+    /// Reddit takes names in any case, a key has the case as written: the one community that differs by nothing else was meant.
+    async fn as_written(&self, key: &str) -> Result<String, Error> {
+        if !key.starts_with("reddit:") || self.get(Communities::VIEW, key).await?.is_some() {
+            return Ok(key.into());
+        }
+        let listed = self.busiest().await?;
+        let mut alike = listed.into_iter().filter(|(other, _)| other.eq_ignore_ascii_case(key)).map(|(other, _)| other);
+        let meant = alike.next().filter(|_| alike.next().is_none());
+        Ok(meant.unwrap_or_else(|| key.into()))
     }
 
     async fn title(&self, key: &str) -> Result<String, Error> {
@@ -151,9 +170,11 @@ impl Answers<'_> {
         };
         let n = |column| int(&row, Users::VIEW, column);
         let name = self.name(UserNames::VIEW, user).await?.unwrap_or_else(|| user.clone());
+        // A pressed button is no message.
+        let included = if matches!(self.update.asked, Asked::Said { .. }) { ", this question included" } else { "" };
         let mut lines = vec![
             format!("{name}, in all communities that I count:"),
-            format!("messages: {} (not deleted, this question included)", number(n("messages"))),
+            format!("messages: {} (not deleted{included})", number(n("messages"))),
             format!("characters: {} (of their texts)", number(n("characters"))),
             format!("edited: {} (messages changed since)", number(n("edited"))),
             format!("conversations: {}, communities: {} (with a message of yours)", number(n("conversations")), number(n("communities"))),
@@ -256,6 +277,12 @@ impl Answers<'_> {
         }
         Ok(rows)
     }
+}
+
+/// `reddit:NAME` or `telegram:ID`.
+fn is_key(key: &str) -> bool {
+    let is_chat = |id: &str| id.parse::<i64>().is_ok();
+    key.strip_prefix("reddit:").is_some_and(|name| !name.is_empty()) || key.strip_prefix("telegram:").is_some_and(is_chat)
 }
 
 fn button(text: &str, question: &Question) -> Option<Button> {

@@ -72,7 +72,7 @@ fn command(text: &str, username: &str) -> Option<Question> {
 /// `r/NAME` and keys name a community.
 fn community(word: &str) -> String {
     let name = word.trim_start_matches('/');
-    name.strip_prefix("r/").map_or_else(|| word.to_string(), |name| format!("reddit:{name}"))
+    name.strip_prefix("r/").or_else(|| name.strip_prefix("R/")).map_or_else(|| word.to_string(), |name| format!("reddit:{name}"))
 }
 
 fn named(name: &str, key: Option<String>) -> Option<Question> {

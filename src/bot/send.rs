@@ -8,37 +8,34 @@ use tracing::warn;
 use super::{Config, Counters};
 use crate::messenger::{Error, Messenger, Outgoing};
 
-/// Sends once, or says in the counters why not.
-pub async fn send(messenger: &dyn Messenger, message: &Outgoing, config: &Config, counters: &Counters) {
-    for attempt in 1..=config.send_attempts_max.max(1) {
-        let pause_ms = match messenger.send(message).await {
+/// Sends once, or gives the error why not and counts it.
+pub async fn send(messenger: &dyn Messenger, message: &Outgoing, config: &Config, counters: &Counters) -> Result<(), Error> {
+    let mut attempt = 1;
+    loop {
+        let error = match messenger.send(message).await {
             Ok(_) => {
                 counters.sent.fetch_add(1, Ordering::Relaxed);
-                return;
+                return Ok(());
             }
-            Err(Error::Transient(_)) => config.send_pause_ms << (attempt - 1).min(6),
-            Err(Error::RetryAfter { seconds }) => {
-                let pause_ms = seconds.saturating_mul(1000);
-                if pause_ms > config.retry_after_ms_max {
-                    warn!(seconds, "the messenger wants a longer pause than an answer is worth");
-                    break;
-                }
-                pause_ms
-            }
-            Err(error @ Error::Permanent(_)) => {
-                warn!(%error, "an answer was refused");
-                counters.refused.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            Err(error @ Error::Ambiguous(_)) => {
-                warn!(%error, "an answer may not have arrived; it is not repeated");
-                counters.ambiguous.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
+            Err(error) => error,
         };
-        if attempt < config.send_attempts_max {
-            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        let (counted, pause_ms) = match &error {
+            Error::Transient(_) => (&counters.given_up, Some(config.send_pause_ms << (attempt - 1).min(6))),
+            // A longer pause than that no answer is worth.
+            Error::RetryAfter { seconds } => {
+                (&counters.given_up, Some(seconds.saturating_mul(1000)).filter(|pause_ms| *pause_ms <= config.retry_after_ms_max))
+            }
+            Error::Permanent(_) => (&counters.refused, None),
+            Error::Ambiguous(_) => (&counters.ambiguous, None),
+        };
+        match pause_ms.filter(|_| attempt < config.send_attempts_max) {
+            Some(pause_ms) => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
+            None => {
+                warn!(%error, "an answer was not delivered, or may not have been; it is not repeated");
+                counted.fetch_add(1, Ordering::Relaxed);
+                return Err(error);
+            }
         }
+        attempt += 1;
     }
-    counters.given_up.fetch_add(1, Ordering::Relaxed);
 }

@@ -123,6 +123,7 @@ fn bot(log: &Arc<dyn Log>, store: &Arc<double::Store>, engine: &Arc<double::Engi
         progress: Arc::new(engine.clone()),
         messenger: sent.clone(),
         answered: answered.clone(),
+        telemetry: Arc::default(),
     };
     Bot::new(parts, Config { engine_wait_ms_max: 50, retry_after_ms_max: 1000, send_pause_ms: 1, ..Config::default() })
 }
@@ -145,6 +146,10 @@ async fn each_command_is_answered_with_numbers_their_meaning_and_their_time() {
     has(&bench.ask("/stats r/SmallTelescopes").await, &["r/SmallTelescopes in numbers", "messages: 1,234"]);
     has(&bench.ask("Who talks most in r/SmallTelescopes?").await, &["1. reddit:Quiet_Otter_0: 99"]);
     has(&bench.ask("who talks most here?").await, &["1. Ann (you): 2"]);
+    has(&bench.ask("/stats r/smalltelescopes").await, &["r/SmallTelescopes in numbers", "messages: 1,234"]);
+    for command in ["/stats nonsense", "/top telegram:abc", "/stats reddit:"] {
+        has(&bench.ask(command).await, &["is no community's key", "r/NAME", "telegram:ID"]);
+    }
     has(&bench.ask("/top r/nowhere").await, &["Nobody has written in r/nowhere yet"]);
 }
 
@@ -199,6 +204,32 @@ async fn buttons_ask_and_lead_to_the_other_communities() {
     assert_eq!((answers.len(), answers[0].reply_to), (1, Some(shown)));
     has(&answers[0].text, &["1. reddit:Quiet_Otter_0: 99"]);
     assert_eq!(bench.sent.callbacks.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn a_pressed_button_is_no_message_that_counts() {
+    let mut bench = Bench::new();
+    bench.fill();
+    has(&bench.ask("/me").await, &["messages: 2 (not deleted, this question included)"]);
+    bench.say("ann", "/help");
+    let help = bench.answers().await.remove(0);
+    let shown = bench.sandbox.send(&help).await.expect("shown");
+    bench.sandbox.press("ann", None, shown, "me").expect("pressed");
+    has(&bench.answers().await[0].text, &["messages: 2 (not deleted)"]);
+}
+
+#[tokio::test]
+async fn a_name_in_another_case_finds_its_community_only_if_there_is_one() {
+    let mut bench = Bench::new();
+    bench.fill();
+    let rust = |key: &str| {
+        let row = [5, 1, 1, 1, 0, 1, 1].map(Cell::Int);
+        bench.store.put(Communities::VIEW, std::iter::once(Cell::Key(Name::of(key))).chain(row).collect(), TICK);
+    };
+    rust("reddit:BotRust");
+    rust("reddit:botRUST");
+    has(&bench.ask("/stats r/BotRust").await, &["r/BotRust in numbers"]);
+    has(&bench.ask("/stats r/botrust").await, &["nothing in r/botrust yet"]);
 }
 
 #[tokio::test]
@@ -258,11 +289,15 @@ async fn what_was_not_delivered_is_tried_again_and_what_may_have_been_is_not() {
         *bench.sent.failures.lock() = (0..attempts).map(|_| same()).collect();
         bench.say("ann", "/help");
         assert_eq!(bench.answers().await, [], "{error}");
+        assert!(matches!(bench.bot.parts.telemetry.snapshot().components[0].state, State::Failed(_)), "{error}");
         assert_eq!(bench.sent.attempts.swap(0, Ordering::Relaxed), attempts, "{error}");
     }
     let counters = bench.bot.counters();
     let of = |c: &AtomicU64| c.load(Ordering::Relaxed);
-    assert_eq!([of(&counters.sent), of(&counters.ambiguous), of(&counters.refused), of(&counters.given_up)], [1, 1, 1, 2]);
+    bench.ask("/help").await;
+    let bot = bench.bot.parts.telemetry.snapshot().components.remove(0);
+    assert!(bot.state == State::Ready && bot.last_error.is_some(), "{bot:?}");
+    assert_eq!([of(&counters.sent), of(&counters.ambiguous), of(&counters.refused), of(&counters.given_up)], [2, 1, 1, 2]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //!   View.path --> /v1/users/{user}, /v1/users/{user}/hours, ...  --key--> store --cells--> JSON
 //!   any View  --> /v1/views/{view}?key=
 //!   Telemetry, store --every 250 ms--> status --watch--> /v1/stream --> the page
+//!   sandbox chat --/chat, /v1/stream?chat--> the page
 //! ```
 //!
 //! # Invariants
@@ -11,12 +12,12 @@
 //!    are the exception: they are a page about some views.)
 //! 2. Reading never meets a new name, so requests do not grow memory.
 //! 3. Every error is `application/problem+json`.
-//! 4. Every answer is bounded: rows of a list, keys of a batch, bytes of a body, clients of the stream, work of a panel.
+//! 4. Every answer is bounded: rows of a list, keys of a batch, bytes of a body, clients of the stream, work of a panel; connections are
+//!    counted, and none may keep silent for long.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -25,12 +26,16 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::messenger::sandbox::Sandbox;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::telemetry::letters::cut;
 use crate::texts::Texts;
 
 mod batch;
+mod body;
+mod chat;
+mod connections;
 mod cursor;
 mod docs;
 mod edge;
@@ -46,9 +51,6 @@ mod row;
 mod tests;
 mod views;
 
-/// How long answers under way may take to end once shutdown began.
-const DRAIN: Duration = Duration::from_secs(5);
-
 /// What is served.
 pub struct App {
     /// The views that the engine builds.
@@ -60,16 +62,18 @@ pub struct App {
     pub telemetry: Arc<Telemetry>,
     /// Whether each view agrees with what the synthetic source knows; the page shows it where it is there.
     pub truth: Option<watch::Receiver<Vec<TruthRow>>>,
-    /// More routes (`/chat`); the page shows its chat where they are there.
-    pub extra: Option<Router>,
+    /// The sandbox chat; the page shows it where it is there.
+    pub chat: Option<Sandbox>,
 }
 
 /// One view compared with what its source knows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct TruthRow {
     pub view: String,
-    /// Rows compared.
+    /// Rows compared, each time that they were.
     pub checked: u64,
+    /// How much of the view has been looked at so far: 0 to 1.
+    pub share: f64,
     pub ok: bool,
     /// The first disagreement.
     pub detail: Option<String>,
@@ -83,13 +87,11 @@ pub enum Error {
     Listen { addr: SocketAddr, source: std::io::Error },
     #[error("{addr} can be reached from outside and there is no API key: use --listen with a loopback address such as 127.0.0.1:8080")]
     Open { addr: SocketAddr },
-    #[error("serving stopped")]
-    Serve(#[source] std::io::Error),
 }
 
 impl App {
     pub fn new(views: Vec<&'static View>, store: Arc<dyn Store>, texts: Arc<dyn Texts>, telemetry: Arc<Telemetry>) -> Self {
-        App { views, not_built: Vec::new(), store, texts, telemetry, truth: None, extra: None }
+        App { views, not_built: Vec::new(), store, texts, telemetry, truth: None, chat: None }
     }
 }
 
@@ -101,7 +103,7 @@ struct Shared {
     texts: Arc<dyn Texts>,
     telemetry: Arc<Telemetry>,
     truth: Option<watch::Receiver<Vec<TruthRow>>>,
-    has_chat: bool,
+    chat: Option<Sandbox>,
     scope: cursor::Scope,
     live: live::Live,
     docs: docs::Docs,
@@ -132,10 +134,11 @@ pub fn router(app: App) -> Router {
 }
 
 fn build(app: App) -> (Router, Arc<Shared>) {
-    let App { views, not_built, store, texts, telemetry, truth, extra } = app;
+    let App { views, not_built, store, texts, telemetry, truth, chat } = app;
+    let chat_routes = chat.clone().map(chat::routes);
     let shared = Arc::new(Shared {
-        docs: docs::Docs::new(&views),
-        has_chat: extra.is_some(),
+        docs: docs::Docs::new(&views, chat.is_some()),
+        chat,
         scope: cursor::Scope::default(),
         live: live::Live::default(),
         views,
@@ -172,7 +175,7 @@ fn build(app: App) -> (Router, Arc<Shared>) {
         .merge(page::routes())
         .fallback(async || problem::NO_ROUTE.with("no such route; /docs lists what there is".into()))
         .with_state(shared.clone())
-        .merge(extra.unwrap_or_default())
+        .merge(chat_routes.unwrap_or_default())
         .layer(axum::middleware::from_fn_with_state(shared.clone(), edge::edge));
     tokio::spawn(live::tell(Arc::downgrade(&shared)));
     (router, shared)
@@ -203,23 +206,17 @@ pub async fn listen(addr: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-/// Serves until `shutdown`: then `/readyz` drops, streams end, answers under way get five seconds.
-pub async fn run(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+/// Serves until `shutdown`: then `/readyz` drops, streams end, answers under way get a second.
+pub async fn run(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) {
     let (router, shared) = build(app);
-    let (closing, mut closed) = watch::channel(false);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let closing = async {
         shutdown.await;
         shared.live.close();
-        closing.send_replace(true);
-    });
-    tokio::select! {
-        served = async { serving.await } => served.map_err(Error::Serve),
-        () = async {
-            // an error here means that serving ended and the other branch says how
-            if closed.wait_for(|closed| *closed).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            tokio::time::sleep(DRAIN).await;
-        } => Ok(()),
-    }
+    };
+    connections::serve(listener, router, closing).await;
+}
+
+/// A tick as answers say it: none before the first has closed.
+fn as_of(tick: u64) -> Option<u64> {
+    (tick > 0).then_some(tick)
 }

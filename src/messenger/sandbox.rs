@@ -1,17 +1,19 @@
 //! A chat in the browser that behaves like a Telegram group with a bot in it.
 //!
 //! ```text
-//!   person --POST /chat/messages, /chat/callback--> Update --> inlet --> log (eddy.telegram)
+//!   person --say, press--> Update --> inlet --> log (eddy.telegram)
 //!   bot    --Messenger--+
-//!                       +--> ring of events --GET /chat/stream (SSE)--> every browser
+//!                       +--> ring of events --listen--> every browser
 //! ```
+//!
+//! Browsers come to it over HTTP (`serve`).
 //!
 //! # Invariants
 //! 1. What a person types is in the log before anyone sees it: the log's order is the chat's order.
-//! 2. The ring, the people and what one person may send in a second are bounded; beyond that they are told so.
+//! 2. The ring, the people, what one of them may send in a second and how many may come in one are bounded. Of the people whoever has been
+//!    silent longest is forgotten; the others are told so. What is refused takes no place.
 //! 3. The bot's own messages are not updates, as on Telegram.
 
-mod http;
 #[cfg(test)]
 mod tests;
 
@@ -41,8 +43,11 @@ pub struct Config {
     pub first_update_id: i64,
     /// Events kept for those who come later.
     pub history_max: usize,
-    /// People at most; whoever comes after is refused.
+    /// People at most; then a newcomer takes the place of whoever has been silent longest, who is someone new when they come back.
     pub people_max: usize,
+    /// People who may come at once, and in each second after that: a session is whatever a client says, so this bounds those who make up many.
+    pub newcomers_burst: u32,
+    pub newcomers_per_second: u32,
     /// What one person may send at once, and in each second after that.
     pub person_burst: u32,
     pub person_per_second: u32,
@@ -60,6 +65,8 @@ impl Default for Config {
             first_update_id: 500_000_000,
             history_max: 500,
             people_max: 10_000,
+            newcomers_burst: 30,
+            newcomers_per_second: 10,
             person_burst: 30,
             person_per_second: 10,
             bot_per_minute: None,
@@ -130,12 +137,42 @@ pub struct Event {
 struct Person {
     id: i64,
     name: String,
-    allowance: f64,
+    allowance: Allowance,
+    /// Counts what all people have sent: where that was when this one did so last.
+    last: u64,
+}
+
+/// So many at once, and so many in each second after that.
+struct Allowance {
+    burst: f64,
+    per_second: f64,
+    left: f64,
     since: Instant,
 }
 
+impl Allowance {
+    fn new(burst: u32, per_second: u32) -> Self {
+        Allowance { burst: f64::from(burst), per_second: f64::from(per_second), left: f64::from(burst), since: Instant::now() }
+    }
+
+    /// Takes one, if there is one.
+    fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let earned = now.duration_since(self.since).as_secs_f64() * self.per_second;
+        (self.left, self.since) = ((self.left + earned).min(self.burst), now);
+        let may = self.left >= 1.0;
+        self.left -= f64::from(u8::from(may));
+        may
+    }
+}
+
 struct Chat {
+    /// By session.
     people: HashMap<String, Person, FixedState>,
+    people_made: u32,
+    newcomers: Allowance,
+    /// What people have sent, all together.
+    sent_by_people: u64,
     /// Messages that can still be edited, pressed and answered, by id.
     messages: VecDeque<Shown>,
     events: VecDeque<Event>,
@@ -169,8 +206,8 @@ pub enum Refused {
     Reply(i64),
     #[error("not so fast: try again in a second")]
     Fast,
-    #[error("the sandbox is full: it has room for {0} people")]
-    Full(usize),
+    #[error("many people come just now: try again in a second")]
+    Crowd,
     #[error("a session is 1 to 64 characters and a name 1 to 32, without control characters")]
     Name,
     #[error("the log did not take it")]
@@ -192,6 +229,9 @@ impl Sandbox {
     pub fn new(config: Config, inlet: Box<dyn Inlet>, now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         let chat = Chat {
             people: HashMap::default(),
+            people_made: 0,
+            newcomers: Allowance::new(config.newcomers_burst, config.newcomers_per_second),
+            sent_by_people: 0,
             messages: VecDeque::new(),
             events: VecDeque::new(),
             events_made: 0,
@@ -215,11 +255,11 @@ impl Sandbox {
             return Err(Refused::Length(if text.trim().is_empty() { 0 } else { length }));
         }
         let mut chat = self.0.chat.lock();
-        let (user_id, name) = chat.person(session, name, config)?;
         let quoted = match reply_to {
             Some(id) => Some(chat.find(id).ok_or(Refused::Reply(id))?.clone()),
             None => None,
         };
+        let (user_id, name) = chat.person(session, name, config)?;
         let date = (self.0.now_ms)() / 1000;
         let (message_id, update_id) = (chat.next_message, chat.next_update);
         let mut message = json!({
@@ -243,9 +283,9 @@ impl Sandbox {
     /// A button was pressed.
     pub fn press(&self, session: &str, name: Option<&str>, message_id: i64, data: &str) -> Result<Taken, Refused> {
         let mut chat = self.0.chat.lock();
-        let (user_id, name) = chat.person(session, name, &self.0.config)?;
         let pressed = chat.find(message_id).filter(|m| m.buttons.iter().flatten().any(|b| b.data == data));
         let pressed = pressed.ok_or(Refused::Button(message_id))?.clone();
+        let (user_id, name) = chat.person(session, name, &self.0.config)?;
         let update_id = chat.next_update;
         let mut message = self.inner(&pressed);
         let rows: Vec<Vec<_>> =
@@ -310,11 +350,9 @@ impl Sandbox {
         let _ = self.0.live.send(event);
     }
 
-    /// Events after `last` that are still kept, and those to come: none is missed or doubled in between.
+    /// Events after `last` (0: all) that are still kept, and those to come: none is missed or doubled in between.
     pub fn listen(&self, last: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
         let chat = self.0.chat.lock();
-        // An id that was never given out is one of an earlier run: its holder has seen nothing of this one.
-        let last = if last > chat.events_made { 0 } else { last };
         (chat.events.iter().filter(|e| e.id > last).cloned().collect(), self.0.live.subscribe())
     }
 
@@ -353,25 +391,36 @@ impl Chat {
         if !fits(session, 64) || name.is_some_and(|name| !fits(name, 32) || name.trim().is_empty()) {
             return Err(Refused::Name);
         }
-        let known = self.people.len();
-        if known >= config.people_max && !self.people.contains_key(session) {
-            return Err(Refused::Full(config.people_max));
+        if !self.people.contains_key(session) {
+            self.welcome(session, name, config)?;
         }
-        let burst = f64::from(config.person_burst);
-        let person = self.people.entry_ref(session).or_insert_with(|| Person {
-            id: World::person_id(known as u32),
-            name: name.map_or_else(|| format!("guest {}", known + 1), |name| name.trim().to_string()),
-            allowance: burst,
-            since: Instant::now(),
-        });
-        let now = Instant::now();
-        let earned = now.duration_since(person.since).as_secs_f64() * f64::from(config.person_per_second);
-        (person.allowance, person.since) = ((person.allowance + earned).min(burst), now);
-        if person.allowance < 1.0 {
+        let person = self.people.get_mut(session).expect("welcomed");
+        if !person.allowance.take() {
             return Err(Refused::Fast);
         }
-        person.allowance -= 1.0;
+        self.sent_by_people += 1;
+        person.last = self.sent_by_people;
         Ok((person.id, person.name.clone()))
+    }
+
+    fn welcome(&mut self, session: &str, name: Option<&str>, config: &Config) -> Result<(), Refused> {
+        if !self.newcomers.take() {
+            return Err(Refused::Crowd);
+        }
+        // All are looked through: that is as often as newcomers may come.
+        while self.people.len() >= config.people_max.max(1) {
+            let silent = self.people.iter().min_by_key(|(_, person)| person.last).map(|(session, _)| session.clone());
+            self.people.remove(&silent.expect("there are people"));
+        }
+        let person = Person {
+            id: World::person_id(self.people_made),
+            name: name.map_or_else(|| format!("guest {}", self.people_made + 1), |name| name.trim().to_string()),
+            allowance: Allowance::new(config.person_burst, config.person_per_second),
+            last: self.sent_by_people,
+        };
+        self.people_made += 1;
+        self.people.insert(session.to_string(), person);
+        Ok(())
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use eddy_schemas::{Cell, View};
 use serde::Deserialize;
 
 use super::problem::{self, Problem};
-use super::{Shared, key, reads};
+use super::{Shared, body, key, reads};
 
 /// Keys of a batch at most.
 pub const KEYS_MAX: usize = 1000;
@@ -45,17 +45,7 @@ enum Part {
 }
 
 pub async fn batch(State(shared): State<Arc<Shared>>, head: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
-    let body = body.map_err(|rejection| {
-        let of = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { &problem::TOO_LARGE } else { &problem::BODY };
-        of.with(rejection.body_text())
-    })?;
-    let media = head.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !media.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(problem::MEDIA.with("send it with content-type: application/json".into()));
-    }
-    let batch: Batch = serde_json::from_slice(&body).map_err(|error| {
-        problem::BODY.with(format!("{error}; it looks like {{\"keys\":[{{\"view\":\"users\",\"key\":[\"reddit:spez\"]}}]}}"))
-    })?;
+    let batch: Batch = body::read(&head, body, r#"{"keys":[{"view":"users","key":["reddit:spez"]}]}"#)?;
     if batch.keys.len() > KEYS_MAX {
         return Err(problem::BATCH.with(format!("{} keys; at most {KEYS_MAX} at a time", batch.keys.len())));
     }
@@ -73,7 +63,9 @@ pub async fn batch(State(shared): State<Arc<Shared>>, head: HeaderMap, body: Res
         .write(rows, move |rows, out| {
             out.extend_from_slice(b"{\"rows\":[");
             out.extend_from_slice(rows);
-            out.extend_from_slice(format!("],\"as_of\":{tick}}}").as_bytes());
+            out.extend_from_slice(b"],\"as_of\":");
+            reads::tick(tick, out);
+            out.push(b'}');
         })
         .await?;
     Ok(reads::answer(StatusCode::OK, tick, None, body.into()))

@@ -16,6 +16,7 @@ use utoipa::openapi::{
 };
 
 use super::{Shared, batch, key, problem, reads, route};
+use crate::messenger::TEXT_CHARACTERS_MAX;
 
 /// Made once: views do not change while eddy runs.
 pub struct Docs {
@@ -31,14 +32,19 @@ struct Fixed {
     media: &'static str,
 }
 
-const FIXED: [Fixed; 11] = [
+const FIXED: [Fixed; 13] = [
     get("/v1/views", "Every view, with its columns and what they mean.", "application/json"),
     get(
         "/v1/views/{view}",
         "Rows of any view, a page at a time. `key`, once for each of the key's first columns, narrows them; without it, all rows.",
         "application/json",
     ),
-    get("/v1/stream", "Server-sent events: `status` when something changed, at most four a second; `id` is the tick.", "text/event-stream"),
+    get(
+        "/v1/stream",
+        "Server-sent events: `status` when something changed, at most four a second and at least one in two; `id` is the tick. With `chat`, the sandbox \
+         chat too: `message`, `edit`, `delete`, `notice`; then `id` is of those, to go on from (`Last-Event-ID`).",
+        "text/event-stream",
+    ),
     get("/health", "Each component's state and last error; always 200.", "application/json"),
     get("/livez", "200 while the process answers.", "text/plain"),
     get("/readyz", "200 while reads are served, else 503.", "text/plain"),
@@ -46,22 +52,28 @@ const FIXED: [Fixed; 11] = [
     get("/docs", "This page.", "text/html"),
     get("/docs/openapi.json", "This, as OpenAPI.", "application/json"),
     get("/", "The live page.", "text/html"),
-    Fixed {
-        path: "/v1/batch",
-        method: HttpMethod::Post,
-        says: "Rows of many keys, of any views, in the order asked; null where there is no row.",
-        media: "application/json",
-    },
+    post("/v1/batch", "Rows of many keys, of any views, in the order asked; null where there is no row."),
+    post("/chat/messages", "Says something in the sandbox chat."),
+    post("/chat/callback", "Presses a button under a message of the sandbox chat."),
 ];
+
+/// The routes that are there: those of the chat only with it.
+fn fixed(has_chat: bool) -> impl Iterator<Item = &'static Fixed> {
+    FIXED.iter().filter(move |fixed| has_chat || !fixed.path.starts_with("/chat/"))
+}
 
 const fn get(path: &'static str, says: &'static str, media: &'static str) -> Fixed {
     Fixed { path, method: HttpMethod::Get, says, media }
 }
 
+const fn post(path: &'static str, says: &'static str) -> Fixed {
+    Fixed { path, method: HttpMethod::Post, says, media: "application/json" }
+}
+
 impl Docs {
-    pub fn new(views: &[&'static View]) -> Self {
-        let json = openapi(views).to_pretty_json().expect("OpenAPI serializes");
-        Docs { json, html: page(views) }
+    pub fn new(views: &[&'static View], has_chat: bool) -> Self {
+        let json = openapi(views, has_chat).to_pretty_json().expect("OpenAPI serializes");
+        Docs { json, html: page(views, has_chat) }
     }
 }
 
@@ -73,7 +85,7 @@ pub async fn html(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], shared.docs.html.clone())
 }
 
-fn openapi(views: &[&'static View]) -> OpenApi {
+fn openapi(views: &[&'static View], has_chat: bool) -> OpenApi {
     let mut paths = PathsBuilder::new();
     let mut components = ComponentsBuilder::new().schema("Problem", problem_schema());
     for view in views {
@@ -82,33 +94,39 @@ fn openapi(views: &[&'static View]) -> OpenApi {
             paths = paths.path(path, PathItem::new(HttpMethod::Get, view_operation(view)));
         }
     }
-    for fixed in &FIXED {
+    for fixed in fixed(has_chat) {
         let mut operation = OperationBuilder::new().summary(Some(fixed.says)).operation_id(Some(operation_id(fixed.path)));
-        let schema = if fixed.path == "/v1/batch" {
-            operation = operation.request_body(Some(
-                RequestBodyBuilder::new()
-                    .required(Some(Required::True))
-                    .content("application/json", ContentBuilder::new().schema(Some(batch_schema())).build())
-                    .build(),
-            ));
-            list_schema(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null])), false)
-        } else if fixed.path == "/v1/views/{view}" {
-            let names = views.iter().map(|view| view.name);
-            let view = ParameterBuilder::new().name("view").parameter_in(ParameterIn::Path).required(Required::True);
-            operation = operation.parameter(view.schema(Some(string().enum_values(Some(names)))));
-            operation = operation.parameter(query_parameter(
-                "key",
-                "A column of the key, as the view's own route takes it.",
-                ArrayBuilder::new().items(string()).build(),
-            ));
-            for parameter in paging() {
-                operation = operation.parameter(parameter);
+        let schema = match fixed.path {
+            "/v1/batch" => {
+                operation = operation.request_body(Some(body(batch_schema())));
+                list_schema(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null])), false)
             }
-            list_schema(ObjectBuilder::new().schema_type(Type::Object), true)
-        } else if fixed.path == "/v1/views" {
-            views_schema()
-        } else {
-            ObjectBuilder::new().schema_type(if fixed.media == "application/json" { Type::Object } else { Type::String }).build()
+            "/v1/views/{view}" => {
+                let names = views.iter().map(|view| view.name);
+                let view = ParameterBuilder::new().name("view").parameter_in(ParameterIn::Path).required(Required::True);
+                operation = operation.parameter(view.schema(Some(string().enum_values(Some(names)))));
+                operation = operation.parameter(query_parameter(
+                    "key",
+                    "A column of the key, as the view's own route takes it.",
+                    ArrayBuilder::new().items(string()).build(),
+                ));
+                for parameter in paging() {
+                    operation = operation.parameter(parameter);
+                }
+                list_schema(ObjectBuilder::new().schema_type(Type::Object), true)
+            }
+            "/v1/views" => views_schema(),
+            "/v1/stream" => {
+                let means = "The chat's events are wanted too: those after this id of one, all that are kept where it is empty.";
+                operation = operation.parameter(query_parameter("chat", means, string()));
+                string().build()
+            }
+            "/health" => health_schema(),
+            "/chat/messages" | "/chat/callback" => {
+                operation = operation.request_body(Some(body(chat_schema(fixed.path))));
+                taken_schema()
+            }
+            _ => ObjectBuilder::new().schema_type(if fixed.media == "application/json" { Type::Object } else { Type::String }).build(),
         };
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let operation = operation
@@ -212,7 +230,7 @@ fn list_schema(row: impl Into<ArrayItems>, paged: bool) -> utoipa::openapi::Obje
     let mut object = ObjectBuilder::new()
         .property("rows", ArrayBuilder::new().items(row))
         .required("rows")
-        .property("as_of", integer().description(Some("The tick that the engine had reached.")))
+        .property("as_of", tick_schema("The tick that the engine had reached; null before the first."))
         .required("as_of");
     if paged {
         let next = string().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
@@ -228,6 +246,62 @@ fn batch_schema() -> utoipa::openapi::Object {
         .property("key", ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Integer]))))
         .required("key");
     ObjectBuilder::new().property("keys", ArrayBuilder::new().items(key).max_items(Some(batch::KEYS_MAX))).required("keys").build()
+}
+
+fn body(schema: utoipa::openapi::Object) -> utoipa::openapi::request_body::RequestBody {
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content).build()
+}
+
+/// What the chat takes.
+fn chat_schema(path: &str) -> utoipa::openapi::Object {
+    let text = string().min_length(Some(1)).max_length(Some(TEXT_CHARACTERS_MAX));
+    let object = if path == "/chat/messages" {
+        let answered = integer().description(Some("The `message_id` that is answered."));
+        ObjectBuilder::new().property("text", text).required("text").property("reply_to", answered)
+    } else {
+        let object = ObjectBuilder::new().property("message_id", integer()).required("message_id");
+        object.property("data", string().description(Some("The button's."))).required("data")
+    };
+    let session =
+        string().description(Some("Tells people apart; without it the cookie `eddy_chat` does, which is set where it is not there."));
+    object.property("session", session).property("name", string().description(Some("What to call somebody who is new."))).build()
+}
+
+/// What the chat answers ([`crate::messenger::sandbox::Taken`]).
+fn taken_schema() -> utoipa::openapi::Object {
+    let mut object = ObjectBuilder::new();
+    for field in ["update_id", "message_id", "user_id"] {
+        object = object.property(field, integer()).required(field);
+    }
+    object.property("name", string()).required("name").build()
+}
+
+/// What [`super::health::health`] answers.
+fn health_schema() -> utoipa::openapi::Object {
+    let all = |object: ObjectBuilder, fields: &[&str]| fields.iter().fold(object, |object, field| object.required(*field));
+    let error = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .property("message", string())
+        .property("at_ms", integer());
+    let component = ObjectBuilder::new()
+        .property("name", string())
+        .property("state", string().enum_values(Some(["starting", "ready", "failed"])))
+        .property("message", string().description(Some("Why it failed; only then.")))
+        .property("since_ms", integer())
+        .property("last_error", all(error, &["message", "at_ms"]));
+    let component = all(component, &["name", "state", "since_ms", "last_error"]);
+    let health = ObjectBuilder::new()
+        .property("status", string().enum_values(Some(["starting", "ready", "degraded"])))
+        .property("version", string())
+        .property("uptime_s", integer())
+        .property("tick", tick_schema("The last tick that closed; null before the first."))
+        .property("components", ArrayBuilder::new().items(component));
+    all(health, &["status", "version", "uptime_s", "tick", "components"]).build()
+}
+
+fn tick_schema(means: &str) -> ObjectBuilder {
+    integer().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).description(Some(means))
 }
 
 fn problem_schema() -> Schema {
@@ -254,17 +328,17 @@ fn integer() -> ObjectBuilder {
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\
 <title>eddy: the API</title><link rel=icon href=/icon.svg><link rel=stylesheet href=/page.css>\
 <body class=docs><header class=bar><a class=brand href=/><svg viewBox=\"0 0 32 32\" aria-hidden=true><path d=\"M27 16a11 11 0 1 0-11 11c5 0 8.5-3.6 8.5-8S21 11.5 17 11.5s-6.5 2.8-6.5 6 2.3 5.3 5 5.3 4.2-1.8 4.2-4\"/></svg>eddy</a><nav><a href=/>Live</a> <a href=/docs aria-current=page>API</a></nav></header>\
-<main class=prose><h1>The API</h1><p>Rows of every view over HTTP, as of the tick in <code>eddy-tick</code>. A row carries <code>as_of</code>, \
+<main class=prose><h1>The API</h1><p>Rows of every view over HTTP, as of the tick in <code>eddy-tick</code> (milliseconds since 1970; none before the first record). A row carries <code>as_of</code>, \
 the tick of its last change, and an <code>ETag</code>. As OpenAPI: <a href=/docs/openapi.json>/docs/openapi.json</a>.</p>";
 
-fn page(views: &[&'static View]) -> String {
+fn page(views: &[&'static View], has_chat: bool) -> String {
     let mut html = String::from(HEAD);
     html.push_str("<h2>Views</h2>");
     for view in views {
         view_section(view, &mut html);
     }
     html.push_str("<h2>Everything else</h2><dl class=routes>");
-    for fixed in &FIXED {
+    for fixed in fixed(has_chat) {
         let method = if fixed.method == HttpMethod::Post { "POST" } else { "GET" };
         put(&mut html, format_args!("<dt><code>{method} {}</code><dd>{}", fixed.path, escape(fixed.says)));
     }

@@ -1,18 +1,23 @@
-//! What every request passes: the guard against foreign pages, the form of errors, security headers, the count.
+//! What every request passes: the guard against foreign pages, the time it may take, the form of errors, security headers, the count.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::to_bytes;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
 use super::problem::{self, Problem};
+use crate::telemetry::letters::cut;
 
+/// From a request's head to its answer's, its body included.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// Of a path this much is repeated in a problem.
+const INSTANCE_BYTES_MAX: usize = 200;
 /// Of another room's error text this much becomes a problem's detail.
 const DETAIL_BYTES_MAX: usize = 4096;
 
@@ -29,12 +34,14 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 pub async fn edge(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let path = request.uri().path().to_owned();
+    let path = cut(request.uri().path(), INSTANCE_BYTES_MAX).to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = match guard(request.uri().authority(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let answered = async {
+        guard(&request)?;
+        let late = |_| problem::SLOW.with(format!("no answer within {} s: was its body sent whole?", ANSWER_WAIT.as_secs()));
+        tokio::time::timeout(ANSWER_WAIT, next.run(request)).await.map_err(late)
     };
+    let mut response = answered.await.unwrap_or_else(IntoResponse::into_response);
     let status = response.status();
     if let Some(Problem { of, detail }) = response.extensions_mut().remove::<Problem>() {
         problem::write(&mut response, format!("/docs#{}", of.slug), of.title, &detail, &path);
@@ -50,12 +57,16 @@ pub async fn edge(State(shared): State<Arc<Shared>>, request: Request, next: Nex
 
 /// A page on another site can make a browser send requests here, and with DNS rebinding even read the answers. So a
 /// request must name a loopback host, and one with an `Origin` must come from the page itself. Programs send no `Origin`.
-fn guard(authority: Option<&Authority>, headers: &HeaderMap) -> Result<(), Problem> {
-    let host = match (authority, headers.get(header::HOST)) {
-        (Some(authority), _) => authority.as_str(),
-        (None, Some(host)) => host.to_str().unwrap_or("?"),
-        (None, None) => return Ok(()),
+fn guard(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let mut named = headers.get_all(header::HOST).iter();
+    let host = match (named.next(), named.next()) {
+        (Some(host), None) => Some(host.to_str().unwrap_or("?")),
+        (None, None) if request.version() < Version::HTTP_11 => None,
+        // RFC 9112, 3.2.
+        _ => return Err(problem::NO_HOST.with("send the header `host` once".into())),
     };
+    let Some(host) = request.uri().authority().map(Authority::as_str).or(host) else { return Ok(()) };
     if !is_loopback(host) {
         return Err(problem::HOST.with("eddy answers to localhost and loopback addresses only".into()));
     }

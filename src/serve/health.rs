@@ -8,8 +8,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::Shared;
 use super::problem::{self, Problem};
+use super::{Shared, as_of};
 use crate::telemetry::{Component, State as Is};
 
 #[derive(Serialize)]
@@ -18,7 +18,8 @@ struct Health {
     status: &'static str,
     version: &'static str,
     uptime_s: u64,
-    tick: u64,
+    /// The last tick that closed; null before the first.
+    tick: Option<u64>,
     components: Vec<Component>,
 }
 
@@ -37,6 +38,7 @@ pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, P
 
 /// Each component's state and last error. Always 200: what should restart or route by an answer asks the other two.
 pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    shared.count().await;
     let components = shared.telemetry.snapshot().components;
     let failed = components.iter().any(|component| matches!(component.state, Is::Failed(_)));
     let starting = !shared.telemetry.is_ready();
@@ -48,17 +50,15 @@ pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         "ready"
     };
     let uptime_s = shared.telemetry.uptime().as_secs();
-    let health = Health { status, version: env!("CARGO_PKG_VERSION"), uptime_s, tick: shared.telemetry.tick(), components };
+    let health = Health { status, version: env!("CARGO_PKG_VERSION"), uptime_s, tick: as_of(shared.telemetry.tick()), components };
     ([(header::CACHE_CONTROL, "no-store")], Json(health))
 }
 
 /// Prometheus text.
 pub async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    for view in &shared.views {
-        // a store that is away keeps the last count: the scrape itself must not fail with it
-        if let Ok(rows) = shared.store.count(view).await {
-            shared.telemetry.view_rows(view.name, rows);
-        }
+    // A store that is away keeps the last counts: the scrape itself must not fail with it.
+    for (view, rows) in shared.count().await.unwrap_or_default() {
+        shared.telemetry.view_rows(view, rows);
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.telemetry.encode()).into_response()
 }

@@ -27,16 +27,22 @@ types! {
     QUERY "bad-query" BAD_REQUEST "The query cannot be read"
     BODY "bad-body" BAD_REQUEST "The body cannot be read"
     BATCH "batch-too-big" BAD_REQUEST "The batch holds too many keys"
+    NO_HOST "bad-host" BAD_REQUEST "The request names no host, or several"
+    CHAT "chat-refused" BAD_REQUEST "The chat does not take this"
     HOST "foreign-host" FORBIDDEN "This request comes from somewhere else"
     NO_ROUTE "no-route" NOT_FOUND "There is nothing here"
     NO_ROW "no-row" NOT_FOUND "No row has this key"
     NOT_BUILT "view-not-built" NOT_FOUND "This view is not built here"
+    CHAT_GONE "chat-gone" NOT_FOUND "The chat has no such message or button"
     METHOD "method" METHOD_NOT_ALLOWED "This route does not take this method"
+    SLOW "timeout" REQUEST_TIMEOUT "The request took too long"
     TOO_LARGE "too-large" PAYLOAD_TOO_LARGE "The body is too large"
     MEDIA "media-type" UNSUPPORTED_MEDIA_TYPE "The body is not JSON"
+    FAST "too-fast" TOO_MANY_REQUESTS "Too much at once"
     TEXT "text-unreadable" INTERNAL_SERVER_ERROR "A text could not be read again"
     NOT_READY "not-ready" SERVICE_UNAVAILABLE "The engine is not ready yet"
     STORE "store-unavailable" SERVICE_UNAVAILABLE "The store cannot be reached"
+    CHAT_LOG "log-unavailable" SERVICE_UNAVAILABLE "The log did not take it"
     BUSY "too-many-streams" SERVICE_UNAVAILABLE "Too many clients are on the stream"
 }
 
@@ -94,7 +100,7 @@ pub fn write(response: &mut Response, r#type: String, title: &str, detail: &str,
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
     }
 }

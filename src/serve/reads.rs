@@ -11,8 +11,9 @@ use eddy_schemas::{Cell, View};
 use serde::Deserialize;
 
 use super::problem::{self, Problem};
-use super::{Shared, key, row};
+use super::{Shared, as_of, key, row};
 use crate::store::{Page, Stored};
+use crate::telemetry::letters::cut;
 
 /// Rows of a page unless asked otherwise.
 pub const LIMIT: usize = 100;
@@ -36,7 +37,7 @@ pub async fn one(view: &'static View, State(shared): State<Arc<Shared>>, key: Ke
         Some(cell) => shared.store.get(view, &[cell]).await?,
         None => None,
     };
-    let stored = stored.ok_or_else(|| problem::NO_ROW.with(format!("{} has no row of {key:?} as of tick {tick}", view.name)))?;
+    let stored = stored.ok_or_else(|| problem::NO_ROW.with(format!("{} has no row of {:?} {}", view.name, cut(&key, 80), said(tick))))?;
     let etag = format!("\"{}-{}\"", view.name, stored.as_of);
     if matches(&head, &etag) {
         return Ok(answer(StatusCode::NOT_MODIFIED, tick, Some(&etag), Body::empty()));
@@ -58,7 +59,7 @@ pub async fn many(
     let limit = read_limit(paging.limit.as_deref())?;
     let cursor = paging.cursor.as_deref().map(|text| shared.scope.read(view, &key, text)).transpose()?;
     let tick = shared.ready_tick()?;
-    let unknown = || problem::NO_ROW.with(format!("nothing is known of {key:?} as of tick {tick}"));
+    let unknown = || problem::NO_ROW.with(format!("nothing is known of {:?} {}", cut(&key, 80), said(tick)));
     let cell = cell.ok_or_else(unknown)?;
     let page = shared.store.scan(view, &[cell], cursor.as_deref(), limit).await?;
     if page.rows.is_empty() && cursor.is_none() && !shared.is_known(view, cell).await? {
@@ -68,17 +69,18 @@ pub async fn many(
 }
 
 impl Shared {
-    /// The tick that reads are at least as new as. Before the engine is ready its views are half built: no reads.
-    pub fn ready_tick(&self) -> Result<u64, Problem> {
+    /// The tick that reads are at least as new as; none where nothing has been counted yet. Before the engine is ready its views are half
+    /// built: no reads.
+    pub fn ready_tick(&self) -> Result<Option<u64>, Problem> {
         if self.telemetry.is_ready() {
-            Ok(self.telemetry.tick())
+            Ok(as_of(self.telemetry.tick()))
         } else {
             Err(problem::NOT_READY.with("it is restoring its state; /health says how each component is".into()))
         }
     }
 
     /// A page of the list of `key`.
-    pub async fn page(self: &Arc<Self>, view: &'static View, key: &str, page: Page, tick: u64) -> Result<Response, Problem> {
+    pub async fn page(self: &Arc<Self>, view: &'static View, key: &str, page: Page, tick: Option<u64>) -> Result<Response, Problem> {
         let next = page.next.map(|next| self.scope.write(view, key, &next));
         let rows = page.rows.into_iter().map(|stored| (view, Some(stored))).collect();
         let body = self
@@ -90,7 +92,9 @@ impl Shared {
                     Some(next) => row::string(next, out),
                     None => out.extend_from_slice(b"null"),
                 }
-                out.extend_from_slice(format!(",\"as_of\":{tick}}}").as_bytes());
+                out.extend_from_slice(b",\"as_of\":");
+                self::tick(tick, out);
+                out.push(b'}');
             })
             .await?;
         Ok(answer(StatusCode::OK, tick, None, body.into()))
@@ -132,6 +136,16 @@ impl Shared {
     }
 }
 
+/// A tick as JSON.
+pub fn tick(tick: Option<u64>, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &tick).expect("a number serializes and a vector takes it");
+}
+
+/// A tick as people read it in a problem.
+pub fn said(tick: Option<u64>) -> String {
+    tick.map_or_else(|| "yet: nothing has been counted".into(), |tick| format!("as of tick {tick}"))
+}
+
 fn read_key(key: Key) -> Result<String, Problem> {
     match key {
         Ok(Path(key)) => Ok(key),
@@ -154,10 +168,12 @@ fn matches(head: &HeaderMap, etag: &str) -> bool {
 }
 
 /// An answer as of a tick.
-pub fn answer(status: StatusCode, tick: u64, etag: Option<&str>, body: Body) -> Response {
+pub fn answer(status: StatusCode, tick: Option<u64>, etag: Option<&str>, body: Body) -> Response {
     let mut response = (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], body).into_response();
     let headers = response.headers_mut();
-    headers.insert("eddy-tick", HeaderValue::from(tick));
+    if let Some(tick) = tick {
+        headers.insert("eddy-tick", HeaderValue::from(tick));
+    }
     if let Some(etag) = etag {
         headers.insert(header::ETAG, HeaderValue::from_str(etag).expect("view names are ASCII"));
     }

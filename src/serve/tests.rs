@@ -1,12 +1,13 @@
 //! The router as its clients see it: statuses, media types, bodies.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use eddy_schemas::row::{Display, Row};
 use eddy_schemas::rows::{
     CommunityHours, CommunityHoursKey, Conversations, ConversationsKey, Messages, MessagesKey, Replies, Sessions, TopUsers, TopUsersKey,
@@ -22,6 +23,8 @@ use crate::telemetry::{ENGINE, State, Telemetry};
 use crate::texts::{self, Texts};
 use double::Double;
 
+mod chat;
+mod connections;
 mod double;
 mod views;
 
@@ -117,7 +120,8 @@ impl Answer {
     }
 }
 
-async fn send(router: &Router, request: Request<Body>) -> Answer {
+async fn send(router: &Router, mut request: Request<Body>) -> Answer {
+    request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
     let response = router.clone().oneshot(request).await.expect("a router always answers");
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 8 << 20).await.expect("a body in memory");
@@ -130,6 +134,11 @@ async fn get(router: &Router, path: &str) -> Answer {
 
 async fn post(router: &Router, path: &str, media: &str, body: impl Into<Body>) -> Answer {
     send(router, Request::post(path).header(header::CONTENT_TYPE, media).body(body.into()).expect("a request")).await
+}
+
+/// The fields of an object.
+fn fields(object: &Value) -> BTreeSet<String> {
+    object.as_object().expect("an object").keys().cloned().collect()
 }
 
 /// It is a problem, of this status and type, that names where it happened.
@@ -275,9 +284,16 @@ async fn a_batch_that_cannot_be_read_says_why() {
         "{\"keys\":[],\"x\":1}",
         "\u{0}",
         "{\"keys\":[{\"view\":\"users\",\"key\":1.5}]}",
+        "{\"keys\":[{\"view\":\"users\",\"key\":{}}]}",
     ] {
-        problem(&batch(body.into()).await, 400, "bad-body");
+        let answer = batch(body.into()).await;
+        problem(&answer, 400, "bad-body");
+        for word in ["struct", "enum", "variant", "sequence", "i64", "Batch", "Key", "Part"] {
+            assert!(!answer.text.contains(word), "{word} is no word of JSON: {}", answer.text);
+        }
     }
+    assert!(batch("{}".into()).await.text.contains("missing field `keys` at line 1"));
+    assert!(batch("{\"keys\":[],\"x\":1}".into()).await.text.contains("unknown field `x` at line 1"));
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     problem(&batch(deep).await, 400, "bad-body");
     problem(&batch(key("users", json!(["spez"]))).await, 400, "malformed-key");
@@ -299,11 +315,10 @@ async fn a_batch_that_cannot_be_read_says_why() {
 
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
-    let mut app = app();
-    app.extra = Some(Router::new().route("/chat/messages", axum::routing::post(async || (StatusCode::CONFLICT, "no such chat"))));
-    let router = router(app);
+    let router = router(app());
     for path in [
         "/nothing",
+        "/chat/messages",
         "/v1",
         "/v1/users",
         "/v1/users/",
@@ -322,9 +337,33 @@ async fn what_is_not_there_is_a_problem_too() {
         problem(&answer, 405, "method");
         assert!(answer.headers.contains_key(header::ALLOW), "{method} {path}");
     }
-    let extra = post(&router, "/chat/messages", "application/json", "{}").await;
-    problem(&extra, 409, "about:blank");
-    assert_eq!(extra.json()["detail"], "no such chat");
+    let key = "x".repeat(60_000);
+    for path in [
+        format!("/v1/users/reddit:{key}"),
+        format!("/v1/users/reddit:{key}/hours"),
+        format!("/v1/views/users?key=reddit:{key}"),
+        format!("/{key}"),
+    ] {
+        let answer = get(&router, &path).await;
+        assert!(answer.status == StatusCode::NOT_FOUND && answer.text.len() < 1000, "{}", answer.text.len());
+    }
+}
+
+#[tokio::test]
+async fn before_the_first_tick_nothing_is_as_of_a_time() {
+    let telemetry = Arc::new(Telemetry::new());
+    telemetry.state(ENGINE, State::Ready);
+    let router = router(App::new(VIEWS.to_vec(), Arc::new(Double::default()), Arc::new(Spoken), telemetry));
+    for path in ["/v1/views/users"] {
+        let answer = get(&router, path).await;
+        assert_eq!(answer.json(), json!({ "rows": [], "next": null, "as_of": null }), "{path}");
+        assert!(!answer.headers.contains_key("eddy-tick"));
+    }
+    assert_eq!(post(&router, "/v1/batch", "application/json", "{\"keys\":[]}").await.json()["as_of"], Value::Null);
+    let answer = get(&router, "/v1/users/reddit:serve_nobody").await;
+    problem(&answer, 404, "no-row");
+    assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.ends_with("yet: nothing has been counted")), "{}", answer.text);
+    assert_eq!(get(&router, "/health").await.json()["tick"], Value::Null);
 }
 
 #[tokio::test]
@@ -384,7 +423,7 @@ async fn metrics_are_prometheus_text() {
     get(&router, "/no/where").await;
     let answer = get(&router, "/metrics").await;
     assert_eq!(answer.media(), "text/plain; version=0.0.4; charset=utf-8");
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = BTreeSet::new();
     for line in answer.text.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
         assert!(value.parse::<f64>().is_ok(), "{line}");
@@ -440,6 +479,13 @@ async fn openapi_lists_every_route_and_every_column() {
         }
     }
     assert!(api["paths"]["/v1/batch"]["post"]["requestBody"].is_object());
+    let health = &api["paths"]["/health"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    let answered = get(&router, "/health").await.json();
+    assert_eq!(fields(&health["properties"]), fields(&answered));
+    let component = fields(&answered["components"][0]);
+    let described = fields(&health["properties"]["components"]["items"]["properties"]);
+    assert!(component.is_subset(&described), "{component:?} is not {described:?}");
+    assert!(!api["paths"].as_object().expect("paths").keys().any(|path| path.contains("chat")), "there is no chat here");
     for view in VIEWS {
         let schema = &api["components"]["schemas"][view.name];
         for column in view.all_columns() {
@@ -462,6 +508,8 @@ async fn the_page_asks_nobody_else_for_anything() {
         ("/", "text/html; charset=utf-8"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/page.js", "text/javascript; charset=utf-8"),
+        ("/feed.js", "text/javascript; charset=utf-8"),
+        ("/worker.js", "text/javascript; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
     ] {
         let answer = get(&router, path).await;
@@ -488,6 +536,12 @@ async fn a_foreign_page_gets_nothing() {
     for host in ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "", "127.0.0.1.evil.example", "a b"] {
         problem(&ask(host, None).await, 403, "foreign-host");
     }
+    let bare = |version| Request::get("/livez").version(version).body(Body::empty()).expect("a request");
+    let answer = async |request: Request<Body>| router.clone().oneshot(request).await.expect("a router always answers").status();
+    assert_eq!(answer(bare(axum::http::Version::HTTP_11)).await, StatusCode::BAD_REQUEST, "RFC 9112, 3.2");
+    assert_eq!(answer(bare(axum::http::Version::HTTP_10)).await, StatusCode::OK);
+    let twice = Request::get("/livez").header(header::HOST, "localhost").header(header::HOST, "localhost");
+    problem(&send(&router, twice.body(Body::empty()).expect("a request")).await, 400, "bad-host");
     for origin in ["http://evil.example", "null", "http://localhost:9999", "https://localhost:8080", "http://localhost:8080.evil.example"] {
         problem(&ask("localhost:8080", Some(origin)).await, 403, "foreign-host");
     }
@@ -496,7 +550,7 @@ async fn a_foreign_page_gets_nothing() {
 #[tokio::test]
 async fn the_stream_begins_with_a_status_and_goes_on_when_something_changes() {
     let mut app = app();
-    let truth = TruthRow { view: "users".into(), checked: 2, ok: false, detail: Some("reddit:x: 1 is not 2".into()) };
+    let truth = TruthRow { view: "users".into(), checked: 2, share: 0.5, ok: false, detail: Some("reddit:x: 1 is not 2".into()) };
     let (_truth, receiver) = tokio::sync::watch::channel(vec![truth]);
     app.truth = Some(receiver);
     let telemetry = app.telemetry.clone();
@@ -507,6 +561,10 @@ async fn the_stream_begins_with_a_status_and_goes_on_when_something_changes() {
     assert!(event.contains("event: status") && event.contains("id: 4000") && event.contains("retry: 2000"), "{event}");
     assert_eq!(first["truth"][0]["detail"], "reddit:x: 1 is not 2");
     assert_eq!((&first["chat"], &first["users_live"]), (&json!(false), &json!(2)));
+    let rows = |view: &str| first["views"].as_array().expect("views").iter().find(|of| of["name"] == view).map(|of| of["rows"].clone());
+    assert_eq!(Some(&first["messages_live"]), rows("messages").as_ref(), "one thing, one figure");
+    assert_eq!(first["truth"][0]["share"], 0.5);
+    assert!(first["run"].as_u64().is_some_and(|run| run > 0));
     assert_eq!(first["panels"]["top"]["rows"][0]["messages"], 4);
     assert_eq!(first["panels"]["heat"]["all"][23], 4);
     assert_eq!(first["panels"]["heat"]["last_hour"], 30);
@@ -516,6 +574,8 @@ async fn the_stream_begins_with_a_status_and_goes_on_when_something_changes() {
     telemetry.closed(5_000);
     let (event, _) = stream.until(|status| status["tick"] == 5_000).await;
     assert!(event.contains("id: 5000") && !event.contains("retry:"), "{event}");
+    let (_, beat) = tokio::time::timeout(Duration::from_secs(4), stream.next()).await.expect("it says that it is there");
+    assert_eq!(beat["tick"], 5_000);
     // a second client is told although nothing changed
     let (_, again) = Events::open(&router, "/v1/stream").await.next().await;
     assert_eq!(again["tick"], 5_000);
@@ -539,24 +599,31 @@ async fn open_streams_do_not_hold_the_end_up() {
     let addr = listener.local_addr().expect("bound");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let served = tokio::spawn(super::run(listener, app(), shutdown));
+    let mut app = app();
+    app.chat = Some(chat::sandbox());
+    let served = tokio::spawn(super::run(listener, app, shutdown));
+    let (open, opened) = tokio::sync::oneshot::channel::<()>();
     let client = tokio::task::spawn_blocking(move || {
         let mut socket = std::net::TcpStream::connect(addr).expect("it listens");
         socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-        socket.write_all(format!("GET /v1/stream HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes()).expect("it reads");
+        socket.write_all(format!("GET /v1/stream?chat HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes()).expect("it reads");
         let mut read = BufReader::new(socket);
         let mut line = String::new();
         while !line.starts_with("event: status") {
             line.clear();
             assert_ne!(read.read_line(&mut line).expect("a line"), 0, "the stream ended before its first event");
         }
-        stop.send(()).expect("it runs");
+        open.send(()).expect("the test waits");
         let mut rest = String::new();
         read.read_to_string(&mut rest).expect("the stream ends");
     });
-    let ended = tokio::time::timeout(Duration::from_secs(3), served).await.expect("it ends at once");
-    ended.expect("no panic").expect("no error");
-    client.await.expect("no panic");
+    opened.await.expect("the stream begins");
+    stop.send(()).expect("it runs");
+    let ended = tokio::time::timeout(Duration::from_millis(900), async {
+        client.await.expect("no panic");
+        served.await.expect("no panic");
+    });
+    ended.await.expect("it ends at once");
 }
 
 #[tokio::test]
@@ -578,7 +645,11 @@ struct Events {
 
 impl Events {
     async fn open(router: &Router, path: &str) -> Self {
-        let request = Request::get(path).body(Body::empty()).expect("a request");
+        Events::of(router, Request::get(path).header(header::HOST, "localhost")).await
+    }
+
+    async fn of(router: &Router, request: axum::http::request::Builder) -> Self {
+        let request = request.body(Body::empty()).expect("a request");
         let (head, body) = router.clone().oneshot(request).await.expect("a router always answers").into_parts();
         assert_eq!(head.status, StatusCode::OK);
         Events { head: head.headers, body: body.into_data_stream(), read: String::new() }

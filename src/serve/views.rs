@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::problem::{self, Problem};
 use super::{Shared, key, reads, route};
+use crate::telemetry::letters::cut;
 
 #[derive(Serialize)]
 struct Listed {
@@ -79,7 +80,10 @@ pub async fn rows(
     let list = asked.key.join("\0");
     let cursor = asked.cursor.map(|text| shared.scope.read(view, &list, text)).transpose()?;
     let tick = shared.ready_tick()?;
-    let unknown = || problem::NO_ROW.with(format!("{} has no row of {} as of tick {tick}", view.name, asked.key.join(", ")));
+    let unknown = || {
+        let key = asked.key.join(", ");
+        problem::NO_ROW.with(format!("{} has no row of {} {}", view.name, cut(&key, 80), reads::said(tick)))
+    };
     let prefix = prefix.ok_or_else(unknown)?;
     let page = shared.store.scan(view, &prefix, cursor.as_deref(), limit).await?;
     if page.rows.is_empty() && cursor.is_none() && !prefix.is_empty() {

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { mkdtemp, mkdir, rm } from "node:fs/promises";
+import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -19,6 +20,7 @@ const origin = new URL(url).origin;
 const profile = await mkdtemp(join(tmpdir(), "eddy-page-"));
 const wrong = [];
 const WAIT = { timeout: 20_000 };
+const between = { origin: "", frozen: false, run: 0, refuse: false };
 
 if (folder) await mkdir(folder, { recursive: true });
 const browser = await chromium.launchPersistentContext(profile, {
@@ -32,7 +34,7 @@ const browser = await chromium.launchPersistentContext(profile, {
 try {
   await browser.route("**/*", (route) => {
     const asked = route.request().url();
-    if (new URL(asked).origin === origin || asked.startsWith("data:")) return route.continue();
+    if ([origin, between.origin].includes(new URL(asked).origin) || asked.startsWith("data:")) return route.continue();
     wrong.push(`the page asked for ${asked}`);
     return route.abort();
   });
@@ -76,7 +78,12 @@ try {
   assert.ok(over <= 0, `/docs scrolls sideways by ${over} px at 380 px`);
   if (folder) await page.screenshot({ path: join(folder, "docs-380.png") });
 
+  await page.close();
+  await tabs(chats);
   assert.deepEqual(wrong, []);
+  await broken(chats);
+  await without();
+
   console.log(JSON.stringify({ ok: true, url, chat: chats, chromium: browser.browser()?.version() ?? null }));
 } catch (error) {
   if (folder) await browser.pages().at(-1)?.screenshot({ path: join(folder, "failed.png") }).catch(() => {});
@@ -202,4 +209,125 @@ async function steady(page) {
   await page.waitForFunction((n) => Number(document.body.dataset.shown) >= n + 8, before, WAIT);
   const shifted = await page.evaluate(() => window.shifted);
   assert.ok(shifted < 0.01, `updates moved things by ${shifted}`);
+}
+
+/** Twenty tabs show numbers and chat, whether the browser shares their stream or shows one of them at a time. */
+async function tabs(chats) {
+  const open = [];
+  for (let i = 0; i < 20; i++) {
+    const tab = await browser.newPage();
+    open.push(tab);
+    await tab.goto(url, WAIT);
+    await tab.waitForFunction(() => document.querySelector("#link").dataset.state === "live", null, WAIT)
+      .catch(() => assert.fail(`tab ${i + 1} does not come to life`));
+  }
+  if (chats) {
+    await open[19].fill("#text", "from the last tab");
+    await open[19].press("#text", "Enter");
+    for (const tab of [open[19], open[0]]) {
+      await tab.waitForFunction(() => document.querySelector("#talk").innerText.includes("from the last tab"), null, WAIT)
+        .catch(() => assert.fail("what the last tab says does not reach every tab"));
+    }
+  }
+  for (const tab of open) await tab.close();
+
+  // Without a shared worker a tab that is hidden holds no stream.
+  const alone = await browser.newPage();
+  await alone.addInitScript(() => {
+    delete window.SharedWorker;
+    window.streams = [];
+    const Source = window.EventSource;
+    window.EventSource = class extends Source {
+      constructor(...args) {
+        super(...args);
+        window.streams.push(this);
+      }
+    };
+    window.seen = "visible";
+    Object.defineProperty(document, "visibilityState", { get: () => window.seen });
+    window.see = (state) => {
+      window.seen = state;
+      document.dispatchEvent(new Event("visibilitychange"));
+      return window.streams.filter((stream) => stream.readyState !== EventSource.CLOSED).length;
+    };
+  });
+  await alone.goto(url, WAIT);
+  await alone.waitForFunction(() => document.querySelector("#link").dataset.state === "live", null, WAIT);
+  assert.equal(await alone.evaluate(() => window.see("visible")), 1, "a tab holds one stream");
+  assert.equal(await alone.evaluate(() => window.see("hidden")), 0, "a hidden tab holds none");
+  assert.equal(await alone.evaluate(() => window.see("visible")), 1);
+  await live(alone);
+  await alone.close();
+}
+
+/** A server that falls silent, refuses, or is another one all at once. A small proxy plays it. */
+async function broken(chats) {
+  const proxy = createServer((asked, answer) => {
+    if (between.refuse && asked.method === "POST") return answer.destroy();
+    if (between.frozen) return;
+    const onward = request(origin + asked.url, { method: asked.method, headers: asked.headers }, (response) => {
+      answer.writeHead(response.statusCode, response.headers);
+      response.on("data", (part) => {
+        if (between.frozen) return;
+        const run = (text) => text.replace(/"run":(\d+)/g, (_, run) => `"run":${Number(run) + between.run}`)
+          .replace(/^id: ?(\d+)\./gm, (_, run) => `id: ${Number(run) + between.run}.`);
+        answer.write(asked.url.startsWith("/v1/stream") ? run(part.toString()) : part);
+      });
+      response.on("end", () => answer.end());
+    });
+    onward.on("error", () => answer.destroy());
+    answer.on("close", () => onward.destroy());
+    asked.pipe(onward);
+  });
+  await new Promise((ready) => proxy.listen(0, "127.0.0.1", ready));
+  between.origin = `http://127.0.0.1:${proxy.address().port}`;
+  const page = await browser.newPage();
+  await page.goto(between.origin, WAIT);
+  const state = (wanted, says) => page.waitForFunction((s) => document.querySelector("#link").dataset.state === s, wanted, WAIT).catch(() => assert.fail(says));
+  await state("live", "the page does not come to life");
+
+  between.frozen = true;
+  const from = Date.now();
+  await state("lost", "the page does not notice that the server is silent");
+  assert.ok(Date.now() - from < 8000, `it took ${Date.now() - from} ms to notice`);
+  between.frozen = false;
+  await state("live", "the page does not find the server again");
+
+  if (chats) {
+    const talk = () => page.evaluate(() => document.querySelector("#talk").innerText);
+    const say = async (text) => {
+      await page.fill("#text", text);
+      await page.press("#text", "Enter");
+    };
+    between.refuse = true;
+    await say("lost words");
+    await page.waitForFunction(() => /Not sent/.test(document.querySelector("#chat-error").textContent), null, WAIT);
+    assert.equal(await page.inputValue("#text"), "lost words", "what was not sent is kept");
+    between.refuse = false;
+    await say("found words");
+    await page.waitForFunction(() => /found words/.test(document.querySelector("#talk").innerText), null, WAIT);
+    assert.equal(await page.textContent("#chat-error"), "", "the alert goes with what is sent");
+
+    between.run = 1;
+    const anew = "eddy was started anew";
+    // The stream is cut, and the one that comes next is of another run.
+    proxy.closeAllConnections();
+    await page.waitForFunction((text) => document.querySelector("#talk").innerText.includes(text), anew, WAIT)
+      .catch(() => assert.fail("the talk of an earlier run is not told from this one's"));
+    assert.equal((await talk()).split(anew).length, 2, "once");
+  }
+  await page.close();
+  proxy.closeAllConnections();
+  proxy.close();
+}
+
+/** Without JavaScript it says so, at the top. */
+async function without() {
+  const page = await browser.newPage();
+  const session = await browser.newCDPSession(page);
+  await session.send("Emulation.setScriptExecutionDisabled", { value: true });
+  await page.goto(url, WAIT);
+  const [says, numbers] = [await page.locator("noscript p").boundingBox(), await page.locator("main").boundingBox()];
+  assert.ok(says && says.height > 0 && says.y < numbers.y, "what is missing is said above the numbers");
+  await page.close();
 }

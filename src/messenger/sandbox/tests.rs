@@ -62,20 +62,20 @@ async fn only_buttons_that_are_there_can_be_pressed() {
 
 #[tokio::test]
 async fn limits_are_told() {
-    let (sandbox, log) =
-        sandbox(Config { person_burst: 3, person_per_second: 0, people_max: 2, bot_per_minute: Some(2), ..Config::default() });
+    let (sandbox, log) = sandbox(Config { person_burst: 3, person_per_second: 0, bot_per_minute: Some(2), ..Config::default() });
     assert!(matches!(sandbox.say("a", None, "", None), Err(Refused::Length(0))));
     assert!(matches!(sandbox.say("a", None, " \n", None), Err(Refused::Length(0))));
     assert!(matches!(sandbox.say("a", None, &"x".repeat(4097), None), Err(Refused::Length(4097))));
     assert!(matches!(sandbox.say("", None, "x", None), Err(Refused::Name)));
     assert!(matches!(sandbox.say("a", Some("x\n"), "x", None), Err(Refused::Name)));
     sandbox.say("a", None, &"é".repeat(4096), None).expect("characters, not bytes");
-    assert!(matches!(sandbox.say("a", None, "x", Some(99)), Err(Refused::Reply(99))));
-    sandbox.say("a", None, "x", None).expect("the third");
+    assert!(matches!(sandbox.say("a", None, "x", Some(99)), Err(Refused::Reply(99))), "it costs nothing");
+    for _ in 0..2 {
+        sandbox.say("a", None, "x", None).expect("within the burst");
+    }
     assert!(matches!(sandbox.say("a", None, "x", None), Err(Refused::Fast)));
     sandbox.say("b", None, "x", None).expect("another person");
-    assert!(matches!(sandbox.say("c", None, "x", None), Err(Refused::Full(2))));
-    assert_eq!(updates(&*log).len(), 3);
+    assert_eq!(updates(&*log).len(), 4);
     let message = Outgoing { chat: sandbox.config().chat, text: "x".into(), ..Outgoing::default() };
     for _ in 0..2 {
         sandbox.send(&message).await.expect("within the limit");
@@ -98,78 +98,33 @@ async fn a_browser_that_comes_later_or_again_misses_nothing() {
     sandbox.say("a", None, "7", None).expect("taken");
     assert_eq!(live.recv().await.expect("an event").id, kept[4].id + 1);
     assert_eq!(texts(&sandbox.listen(kept[3].id).0), ["6", "7"]);
-    assert_eq!(sandbox.listen(1_000_000).0.len(), 5, "an id of an earlier run");
-}
-
-/// One request over a real socket; gives status, headers and the first `until` of the body.
-async fn request(sandbox: &Sandbox, request: &str, until: &str) -> String {
-    use tokio::net::{TcpListener, TcpStream};
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let server = tokio::spawn(axum::serve(listener, sandbox.router()).into_future());
-    let stream = TcpStream::connect(address).await.expect("a connection");
-    let mut sent = 0;
-    while sent < request.len() {
-        stream.writable().await.expect("writable");
-        sent += stream.try_write(&request.as_bytes()[sent..]).unwrap_or(0);
-    }
-    let mut answer = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        stream.readable().await.expect("readable");
-        match stream.try_read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => answer.extend_from_slice(&buffer[..n]),
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(e) => panic!("{e}"),
-        }
-        if String::from_utf8_lossy(&answer).contains(until) {
-            break;
-        }
-    }
-    server.abort();
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-fn post(path: &str, kind: &str, more: &str, body: &str) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
 }
 
 #[tokio::test]
-async fn the_chat_works_over_http() {
-    let (sandbox, _) = sandbox(Config::default());
-    let json = "application/json";
-    let said = request(&sandbox, &post("/chat/messages", json, "", r#"{"text":"hello"}"#), "\0").await;
-    assert!(said.starts_with("HTTP/1.1 200") && said.contains("\"message_id\":1") && said.contains("\"name\":\"guest 1\""), "{said}");
-    let cookie =
-        said.lines().find_map(|l| l.strip_prefix("set-cookie: ")).expect("a cookie").split(';').next().expect("a value").to_string();
-    let again =
-        request(&sandbox, &post("/chat/messages", json, &format!("cookie: a=b; {cookie}\r\n"), r#"{"text":"x","reply_to":1}"#), "\0").await;
-    assert!(again.contains("guest 1") && !again.contains("set-cookie"), "{again}");
-    let other = request(&sandbox, &post("/chat/messages", json, "", r#"{"text":"x","session":"s","name":"Bo"}"#), "\0").await;
-    assert!(other.contains("\"name\":\"Bo\"") && !other.contains("set-cookie"), "{other}");
+async fn whoever_has_been_silent_longest_gives_way_and_keeps_no_number() {
+    let (sandbox, _) = sandbox(Config { people_max: 2, ..Config::default() });
+    let id = |session: &str| sandbox.say(session, None, "x", None).expect("taken").user_id;
+    let [a, b] = ["a", "b"].map(id);
+    assert_eq!(id("a"), a);
+    let c = id("c");
+    assert_eq!([id("a"), id("c")], [a, c], "b was silent longest");
+    let again = id("b");
+    assert!(![a, b, c].contains(&again), "someone new");
+    assert_eq!(sandbox.0.chat.lock().people.len(), 2);
+}
 
-    let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(4097));
-    let bad: [(&str, &str, &str, &str); 7] = [
-        ("/chat/messages", json, r#"{"text":""}"#, "400"),
-        ("/chat/messages", json, &long, "400"),
-        ("/chat/messages", json, "{", "400"),
-        ("/chat/messages", json, r#"{"text":5}"#, "400"),
-        ("/chat/messages", "text/plain", r#"{"text":"x"}"#, "415"),
-        ("/chat/messages", json, &"x".repeat(70_000), "413"),
-        ("/chat/callback", json, r#"{"message_id":1,"data":"x"}"#, "404"),
-    ];
-    for (path, kind, body, status) in bad {
-        let answer = request(&sandbox, &post(path, kind, "", body), "\0").await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer}");
-        assert!(answer.contains("application/problem+json") && answer.contains("\"detail\""), "{answer}");
+#[tokio::test]
+async fn those_who_make_up_people_are_slowed_and_those_who_are_there_are_not() {
+    let (sandbox, _) = sandbox(Config { newcomers_burst: 2, newcomers_per_second: 0, ..Config::default() });
+    assert!(matches!(sandbox.say("a", None, "", None), Err(Refused::Length(0))));
+    assert!(matches!(sandbox.say("a", None, "x", Some(7)), Err(Refused::Reply(7))));
+    assert!(matches!(sandbox.press("a", None, 7, "x"), Err(Refused::Button(7))));
+    assert_eq!(sandbox.0.chat.lock().people.len(), 0, "what is refused takes no place");
+    for session in ["a", "b"] {
+        sandbox.say(session, None, "x", None).expect("there is room");
     }
-
-    let stream = "GET /chat/stream HTTP/1.1\r\nhost: x\r\nlast-event-id: 1\r\n\r\n";
-    let events = request(&sandbox, stream, "\"Bo\"").await;
-    assert!(events.contains("text/event-stream") && events.contains("event: message") && events.contains("id: 2"), "{events}");
-    assert!(!events.contains("hello"), "{events}");
+    for session in ["c", "d"] {
+        assert!(matches!(sandbox.say(session, None, "x", None), Err(Refused::Crowd)));
+    }
+    sandbox.say("a", None, "x", None).expect("no newcomer");
 }

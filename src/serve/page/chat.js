@@ -1,21 +1,30 @@
-// The sandbox chat: messages come over /chat/stream; what is written or pressed is posted.
+// The sandbox chat: messages come over the feed; what is written or pressed is posted.
 
-// Events of the stream: `message` and `edit` (a message as it is now), `delete`, `notice` (a bot's answer to a press).
-const MESSAGES_MAX = 300;
+// Events of the feed: `message` and `edit` (a message as it is now), `delete`, `notice` (a bot's answer to a press).
+// As many as the feed keeps: it may say all of them again.
+const MESSAGES_MAX = 500;
 const NOTICE_MS = 4000;
+const ANSWER_WAIT_MS = 8000;
 
 async function post(url, body) {
-  const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const signal = AbortSignal.timeout(ANSWER_WAIT_MS);
+  const sent = fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+  const response = await sent.catch((failure) => {
+    throw new Error(failure.name === "TimeoutError"
+      ? `No answer within ${ANSWER_WAIT_MS / 1000} s: it may have arrived or not. If it does not show above, send it again.`
+      : "Not sent: eddy cannot be reached.");
+  });
   if (response.ok) return;
   const problem = await response.json().catch(() => ({}));
-  throw new Error(problem.detail ?? `the chat answered ${response.status}`);
+  throw new Error(`Not sent: ${problem.detail ?? `the chat answered ${response.status}`}.`);
 }
 
-/** `el` makes an element (page.js). */
+/** `el` makes an element (page.js). Gives `take`, for events of the feed, and `of`, which is told the run of eddy that is shown. */
 export function startChat(root, el) {
   const talk = root.querySelector("#talk"), form = root.querySelector("#say"), error = root.querySelector("#chat-error");
   const state = root.querySelector("#chat-state"), input = form.elements.text;
   const held = new Map();
+  let run;
 
   const attempt = async (busy, work) => {
     busy.disabled = true;
@@ -24,7 +33,7 @@ export function startChat(root, el) {
       await work();
       return true;
     } catch (failure) {
-      error.textContent = `Not sent: ${failure.message}`;
+      error.textContent = failure.message;
       return false;
     } finally {
       busy.disabled = false;
@@ -47,7 +56,7 @@ export function startChat(root, el) {
     // keyboard users stay on the button they pressed when the bot edits its message
     const focused = said.contains(document.activeElement) ? [...said.querySelectorAll("button")].indexOf(document.activeElement) : -1;
     const at = new Date((message.date ?? 0) * 1000);
-    const when = message.date ? el("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })) : "";
+    const when = message.date ? el("time", { datetime: at.toISOString() }, `${at.toISOString().slice(11, 16)} UTC`) : "";
     const bubble = el("div", { class: "bubble" });
     const quoted = message.reply_to == null ? null : held.get(message.reply_to);
     if (quoted) bubble.append(el("span", { class: "quote" }, quoted.message.text ?? ""));
@@ -57,7 +66,7 @@ export function startChat(root, el) {
     if (focused >= 0) said.querySelectorAll("button")[focused]?.focus({ preventScroll: true });
   }
 
-  function take(message, edited) {
+  function put(message, edited) {
     const atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
     let entry = held.get(message.message_id);
     if (!entry) {
@@ -86,19 +95,22 @@ export function startChat(root, el) {
     fading = setTimeout(() => (state.textContent = ""), NOTICE_MS);
   }
 
-  const stream = () => {
-    const events = new EventSource("/chat/stream");
-    events.onopen = () => (state.textContent = "");
-    events.addEventListener("message", (event) => take(JSON.parse(event.data), false));
-    events.addEventListener("edit", (event) => take(JSON.parse(event.data), true));
-    events.addEventListener("delete", (event) => forget(JSON.parse(event.data).message_id));
-    events.addEventListener("notice", (event) => notice(JSON.parse(event.data).text));
-    events.onerror = () => {
-      state.textContent = "reconnecting";
-      if (events.readyState === EventSource.CLOSED) setTimeout(stream, 3000);
-    };
-  };
-  stream();
+  /** Another run numbers its messages anew: what was said in the one before is gone. */
+  function of(now) {
+    if (run !== undefined && run !== now) {
+      held.clear();
+      talk.replaceChildren(el("p", { class: "anew" }, "eddy was started anew: what was said before is gone."));
+    }
+    run = now;
+  }
+
+  function take(event) {
+    of(event.run);
+    const { kind, data } = event;
+    if (kind === "delete") forget(data.message_id);
+    else if (kind === "notice") notice(data.text);
+    else put(data, kind === "edit");
+  }
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -110,4 +122,6 @@ export function startChat(root, el) {
     }
     input.focus();
   });
+
+  return { take, of };
 }

@@ -1,6 +1,7 @@
-// The page: shows what /v1/stream says. Elements are made once and then only their text changes, so nothing jumps.
+// The page: shows what the feed says. Elements are made once and then only their text changes, so nothing jumps.
 
 import { startChat } from "./chat.js";
+import { Feed } from "./feed.js";
 
 const $ = (id) => document.getElementById(id);
 const SVG_W = 240, SVG_H = 40;
@@ -35,8 +36,7 @@ function duration(s) {
 }
 
 function clock(ms) {
-  const d = new Date(ms), two = (n) => String(n).padStart(2, "0");
-  return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}.${String(d.getMilliseconds()).padStart(3, "0")}`;
+  return `${new Date(ms).toISOString().slice(11, 23)} UTC`;
 }
 
 const bare = (key) => key.slice(key.indexOf(":") + 1);
@@ -51,24 +51,40 @@ function list(container, items, make, show) {
 
 // connection
 
-function link(state, says) {
-  $("link").dataset.state = state;
-  document.body.classList.toggle("lost", state === "lost");
-  text($("link-text"), says);
+function hear(word) {
+  if (word.link) {
+    $("link").dataset.state = word.link;
+    document.body.classList.toggle("lost", word.link === "lost");
+    text($("link-text"), word.says);
+  } else if (word.status) {
+    show(word.status);
+  } else {
+    chat.take(word);
+  }
 }
 
-function connect() {
-  const stream = new EventSource("/v1/stream");
-  stream.addEventListener("status", (event) => {
-    const status = JSON.parse(event.data);
-    link(status.ready ? "live" : "wait", status.ready ? "live" : "starting");
-    show(status);
-  });
-  stream.onerror = () => {
-    link("lost", "reconnecting");
-    // the browser tries again by itself unless the server said no
-    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+/** Hears the feed while the page is shown: all tabs share one where the browser can do that. */
+function listen() {
+  let port, feed;
+  const tell = () => {
+    const shown = document.visibilityState === "visible";
+    if (port) port.postMessage(shown ? "shown" : "hidden");
+    else if (shown) feed.open();
+    else feed.close();
   };
+  const alone = () => {
+    port?.close();
+    port = undefined;
+    feed = new Feed(hear);
+    tell();
+  };
+  document.addEventListener("visibilitychange", tell);
+  if (!window.SharedWorker) return alone();
+  const worker = new SharedWorker("/worker.js", { type: "module" });
+  worker.onerror = alone;
+  port = worker.port;
+  port.onmessage = ({ data }) => hear(data);
+  tell();
 }
 
 // figures
@@ -114,9 +130,10 @@ function truth(s) {
   list($("views"), s.views, viewRow, (row, view) => {
     const found = known.get(view.name);
     const [mark, what, rows] = row.children;
-    row.className = !found ? "" : found.ok ? "good" : "bad";
-    text(mark.firstChild, !found ? "·" : found.ok ? "✓" : "✗");
-    text(mark.lastChild, !found ? "not checked" : found.ok ? "agrees" : "differs");
+    const state = !found || (found.ok && !found.checked) ? "" : found.ok ? "good" : "bad";
+    row.className = state;
+    text(mark.firstChild, { good: "✓", bad: "✗" }[state] ?? "·");
+    text(mark.lastChild, { good: "agrees", bad: "differs" }[state] ?? "not checked");
     const [a, tip] = what.firstChild.children;
     if (a.textContent !== view.name) {
       text(a, view.name);
@@ -125,17 +142,25 @@ function truth(s) {
       a.setAttribute("aria-describedby", tip.id);
       text(tip, view.means.trim());
     }
-    text(what.lastChild, !found ? "not checked yet" : found.ok ? `${count(found.checked)} checked` : (found.detail ?? "differs"));
+    text(what.lastChild, !state ? "not checked yet" : found.ok ? `${count(found.checked)} checked` : (found.detail ?? "differs"));
     text(rows, count(view.rows));
     rows.title = `${count(view.rows)} rows`;
   });
   if (!s.truth) return;
   const wrong = s.truth.filter((row) => !row.ok);
   const [verdict, lead] = [$("verdict"), $("truth-lead")];
-  verdict.className = "verdict " + (!s.truth.length ? "" : wrong.length ? "bad" : "good");
-  text(verdict, !s.truth.length ? "not checked yet" : wrong.length ? `${wrong.length} of ${s.truth.length} views differ` : `all ${s.truth.length} views agree`);
+  const looked = s.truth.filter((row) => row.checked);
+  verdict.className = "verdict " + (wrong.length ? "bad" : looked.length ? "good" : "");
+  text(verdict, wrong.length ? `${wrong.length} of ${s.truth.length} views differ` : !looked.length ? "nothing checked yet" : agreement(s.truth, looked));
   lead.classList.toggle("bad", wrong.length > 0);
   text(lead, wrong.length ? `${wrong[0].view}: ${wrong[0].detail ?? "differs from the source"}` : LEAD);
+}
+
+/** What may be said of views of which none differs. */
+function agreement(all, looked) {
+  const views = looked.length === all.length ? `all ${all.length} views agree` : `${looked.length} of ${all.length} views agree, others not checked yet`;
+  const share = Math.min(...looked.map((row) => row.share));
+  return share < 1 ? `${views}: ${Math.floor(share * 100)} % looked at` : views;
 }
 
 // panels
@@ -264,7 +289,7 @@ function letterRow() {
 let lettersShown = "";
 function letters(s) {
   const all = sum(s.dead_letters);
-  text($("letters-n"), all ? `${count(all)} in all, the last ${s.letters.length}` : "");
+  text($("letters-n"), all > s.letters.length ? `the last ${s.letters.length} of ${count(all)}` : all ? `all ${count(all)}` : "");
   const now = JSON.stringify(s.letters);
   if (now === lettersShown) return;
   lettersShown = now;
@@ -284,7 +309,7 @@ function letters(s) {
   });
 }
 
-let chat = false;
+const chat = startChat($("chat"), el);
 function show(s) {
   const names = s.panels.names ?? {};
   figures(s);
@@ -297,12 +322,11 @@ function show(s) {
   age("deepest-age", s.panels.deepest, s.now_ms);
   records(s);
   letters(s);
-  if (s.chat && !chat) {
-    chat = true;
+  if (s.chat && $("chat").hidden) {
     $("layout").classList.add("with-chat");
     $("chat").hidden = $("to-chat").hidden = false;
-    startChat($("chat"), el);
   }
+  chat.of(s.run);
   document.body.dataset.shown = String(Number(document.body.dataset.shown ?? 0) + 1);
 }
 
@@ -310,4 +334,4 @@ function show(s) {
 document.addEventListener("keydown", (event) => event.key === "Escape" && document.body.classList.add("dismissed"));
 document.addEventListener("pointermove", () => document.body.classList.remove("dismissed"));
 document.addEventListener("focusin", () => document.body.classList.remove("dismissed"));
-connect();
+listen();

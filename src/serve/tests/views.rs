@@ -1,7 +1,5 @@
 //! `/v1/views`: any view by its name.
 
-use std::collections::BTreeSet;
-
 use super::*;
 
 const ANN: &str = "key=reddit:serve%2Fann%20x";

@@ -12,13 +12,14 @@ pub mod double;
 pub mod truth;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
 use crate::bot::{self, Bot};
+use crate::cli::say;
 use crate::clock::{Clock, System};
 use crate::journal;
 use crate::log::texts::LogTexts;
@@ -30,22 +31,33 @@ use crate::serve::{self, App};
 use crate::source::synthetic::pace::{self, Control};
 use crate::source::synthetic::{self, Synthetic, World};
 use crate::store::{Memory, Store};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{LOG, SOURCE, State, TRUTH, Telemetry};
 use truth::{Ledger, Truth};
 
-/// How often it is looked whether a signal has come or a part has ended.
+/// How often it is looked whether a signal has come or a part has ended, and how the parts are.
 const LOOK: Duration = Duration::from_millis(100);
+/// What the folders of logs are called, with more behind it.
+const FOLDER: &str = "eddy-demo-";
 
 pub struct Config {
     pub listen: SocketAddr,
     /// Events per second; 0: none.
     pub rate: u32,
+    /// Events at most: log and memory grow with each. Then the community is silent, and people can still write.
+    pub events_max: u64,
     pub seed: u64,
     /// Users of each platform.
     pub users: u32,
     pub workers: usize,
-    /// For the log, which goes when the demo ends.
+    /// For the log, which goes when the demo ends; what demos that were killed have left there goes when this one starts.
     pub folder: PathBuf,
+}
+
+/// What is told once it is served.
+pub struct Started<'a> {
+    pub address: SocketAddr,
+    /// Of the log.
+    pub folder: &'a Path,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +76,15 @@ pub enum Error {
     Source(String),
 }
 
-/// Runs until a signal comes. `ready` is told the address once it is served.
-pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
+/// Runs until a signal comes. `ready` is told once it is served.
+pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(Started)) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Error::Start)?;
     // The port first: a demo that cannot be looked at need not start.
     let listener = runtime.block_on(serve::listen(config.listen))?;
     let address = listener.local_addr().map_err(Error::Start)?;
+    sweep(&config.folder);
     let folder = tempfile::Builder::new()
-        .prefix("eddy-demo-")
+        .prefix(FOLDER)
         .tempdir_in(&config.folder)
         .map_err(|source| Error::Folder { folder: config.folder.clone(), source })?;
     let demo = Demo::start(config, folder.path(), &runtime)?;
@@ -81,19 +94,37 @@ pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(SocketAddr
         // An error means that the sender is gone, which is as good as a word from it.
         let _ = stopped.await;
     }));
-    ready(address);
+    ready(Started { address, folder: folder.path() });
+    let mut said = false;
     while !interrupt.is_set() && !demo.has_ended() && !serving.is_finished() {
+        demo.tell();
+        if demo.control.is_at_end() && !std::mem::replace(&mut said, true) {
+            say(&format!("the community is silent from now on: it has made {} events (--events-max)", config.events_max));
+        }
         std::thread::sleep(LOOK);
     }
     drop(shutdown);
-    runtime.block_on(serving).map_err(|e| Error::Start(std::io::Error::other(e)))??;
+    runtime.block_on(serving).expect("serving does not panic");
     demo.stop()
+}
+
+/// Removes what demos that were killed have left.
+fn sweep(folder: &Path) {
+    // A folder that cannot be read is told when this demo's own cannot be made in it.
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_log = entry.file_name().to_string_lossy().starts_with(FOLDER) && entry.file_type().is_ok_and(|file| file.is_dir());
+        if is_log && journal::is_abandoned(&entry.path()) {
+            // Someone else's, or just removed by another demo.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The parts that run.
 struct Demo {
     parts: run::Parts,
     running: Running,
+    ledger: Arc<Ledger>,
     control: Arc<Control>,
     source: std::thread::JoinHandle<Result<u64, log::Error>>,
     sandbox: Sandbox,
@@ -103,7 +134,7 @@ struct Demo {
 }
 
 impl Demo {
-    fn start(config: &Config, folder: &std::path::Path, runtime: &Runtime) -> Result<Demo, Error> {
+    fn start(config: &Config, folder: &Path, runtime: &Runtime) -> Result<Demo, Error> {
         let log: Arc<dyn Log> = Arc::new(Embedded::open(folder, log::Counts::default(), &journal::Config::default())?);
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         let clock: Arc<dyn Clock> = Arc::new(System);
@@ -139,20 +170,21 @@ impl Demo {
                 progress: running.progress(),
                 messenger: Arc::new(sandbox.clone()),
                 answered: Arc::default(),
+                telemetry: Arc::clone(&parts.telemetry),
             },
             bot::Config::default(),
         );
         let stop_bot = Arc::new(bot::Stop::default());
         runtime.spawn(bot.run(Arc::clone(&stop_bot)));
 
-        let control = Arc::new(Control::new(config.rate));
+        let control = Arc::new(Control::new(config.rate, config.events_max));
         let synthetic = Synthetic::of(world, config.seed, synthetic::Config::default());
         let source = {
-            let control = Arc::clone(&control);
+            let (control, ledger) = (Arc::clone(&control), Arc::clone(&ledger));
             let run = move || pace::run(synthetic, &*ledger, &control, &|| clock.now_ms());
             std::thread::Builder::new().name("eddy-source".into()).spawn(run).map_err(Error::Start)?
         };
-        Ok(Demo { parts, running, control, source, sandbox, truth, stop_truth, stop_bot })
+        Ok(Demo { parts, running, ledger, control, source, sandbox, truth, stop_truth, stop_bot })
     }
 
     fn app(&self) -> App {
@@ -160,8 +192,18 @@ impl Demo {
         let run::Parts { store, texts, telemetry, .. } = &self.parts;
         let mut app = App::new(views, Arc::clone(store), Arc::clone(texts), Arc::clone(telemetry));
         app.truth = Some(self.truth.clone());
-        app.extra = Some(self.sandbox.router());
+        app.chat = Some(self.sandbox.clone());
         app
+    }
+
+    /// Says in `/health` how the parts are that do not say it themselves (engine, store and bot do).
+    fn tell(&self) {
+        let telemetry = &self.parts.telemetry;
+        let or_failed = |why: Option<String>| why.map_or(State::Ready, State::Failed);
+        telemetry.state(LOG, or_failed(self.ledger.broken()));
+        telemetry.state(SOURCE, or_failed(self.source.is_finished().then(|| "it has ended".into())));
+        let wrong = self.truth.borrow().iter().find(|row| !row.ok).map(|row| row.detail.clone().unwrap_or_else(|| row.view.clone()));
+        telemetry.state(TRUTH, or_failed(wrong));
     }
 
     fn has_ended(&self) -> bool {

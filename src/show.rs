@@ -95,7 +95,10 @@ fn show(job: &Job, out: &mut impl Write, messages: &mut impl Write) -> Result<()
             let more = if cursor.is_some() { ", and there are more (--limit)" } else { "" };
             let rows = if shown == 1 { "row" } else { "rows" };
             // What is said about the rows matters less than that they are there.
-            let _ = writeln!(messages, "{shown} {rows} as of {}{more}", utc(tick));
+            let _ = match tick {
+                Some(tick) => writeln!(messages, "{shown} {rows} as of {}{more}", utc(tick)),
+                None => writeln!(messages, "nothing yet: no record has been counted"),
+            };
             return Ok(());
         }
     }

@@ -65,10 +65,15 @@ struct Served {
 
 impl Served {
     fn new(state: State) -> Served {
+        Served::at(state, TICK)
+    }
+
+    /// `tick`: 0 before the first.
+    fn at(state: State, tick: u64) -> Served {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let telemetry = Arc::new(Telemetry::new());
         telemetry.state(ENGINE, state);
-        telemetry.closed(TICK);
+        telemetry.closed(tick);
         let listener = runtime.block_on(serve::listen(([127, 0, 0, 1], 0).into())).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let app = App::new(VIEWS.to_vec(), Arc::new(rows()), Arc::new(Said), telemetry);
@@ -149,6 +154,12 @@ fn a_limit_may_be_more_than_a_page() {
             .collect();
         assert_eq!(hours, (0..rows).collect::<Vec<_>>(), "limit {limit}: {}", shown.err);
     }
+}
+
+#[test]
+fn before_the_first_record_it_says_that_there_is_nothing_yet() {
+    let shown = Served::at(State::Ready, 0).show(&["users", "--json"]);
+    assert_eq!((shown.code, shown.err.as_str()), (Some(0), "nothing yet: no record has been counted\n"));
 }
 
 #[test]

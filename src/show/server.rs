@@ -41,7 +41,8 @@ pub struct Column {
 pub struct Page {
     pub rows: Vec<Value>,
     pub next: Option<String>,
-    pub as_of: u64,
+    /// None before the first tick.
+    pub as_of: Option<u64>,
 }
 
 /// What errors look like (RFC 9457).

@@ -104,9 +104,17 @@ impl Sweep {
         Some(self.at - 1)
     }
 
-    fn say(&self, start: u32, end: u32) -> String {
+    /// How much has been looked at: 0 to 1.
+    fn share(&self, start: u32, end: u32) -> f64 {
         match self.passes {
-            0 => format!("{} % looked at", u64::from(self.at.saturating_sub(start)) * 100 / u64::from(end.saturating_sub(start).max(1))),
+            0 => f64::from(self.at.saturating_sub(start)) / f64::from(end.saturating_sub(start).max(1)),
+            _ => 1.0,
+        }
+    }
+
+    fn say(&self, share: f64) -> String {
+        match self.passes {
+            0 => format!("{:.0} % looked at", (share * 100.0).floor()),
             n => format!("all looked at {n} time{}", if n == 1 { "" } else { "s" }),
         }
     }
@@ -143,6 +151,7 @@ impl Truth {
         let rows = VIEWS.iter().map(|view| TruthRow {
             view: view.name.into(),
             checked: 0,
+            share: 0.0,
             ok: true,
             detail: Some("nothing looked at yet".into()),
         });
@@ -528,20 +537,21 @@ impl Truth {
             let mut wrong = self.wrong.iter().filter(|(_, difference)| difference.view == view).map(|(_, d)| d.detail.clone());
             let detail = wrong.next().or_else(|| self.counts[view].clone());
             let more = wrong.count();
-            let coverage = || match view {
-                USERS | USER_HOURS | SESSIONS | REPLIES | USER_NAMES => self.users.say(0, users),
-                CONVERSATIONS => self.conversations.say(0, made),
-                MESSAGES if made == 0 => self.typed.say(SANDBOX, typed),
-                MESSAGES => self.messages.say(0, made),
-                _ => self.communities.say(0, self.facts.world.communities.len() as u32),
+            let (sweep, start, end) = match view {
+                USERS | USER_HOURS | SESSIONS | REPLIES | USER_NAMES => (&self.users, 0, users),
+                CONVERSATIONS | MESSAGES if made == 0 => (&self.typed, SANDBOX, typed),
+                CONVERSATIONS => (&self.conversations, 0, made),
+                MESSAGES => (&self.messages, 0, made),
+                _ => (&self.communities, 0, self.facts.world.communities.len() as u32),
             };
+            let share = sweep.share(start, end);
             let (ok, detail) = match (&broken, detail) {
                 (Some(why), _) => (true, format!("not compared any more: {why}, so it is not known what was written")),
-                (None, None) => (true, coverage()),
+                (None, None) => (true, sweep.say(share)),
                 (None, Some(detail)) if more > 0 => (false, format!("{detail}, and {more} more")),
                 (None, Some(detail)) => (false, detail),
             };
-            TruthRow { view: of.name.into(), checked: self.checked[view], ok, detail: Some(detail) }
+            TruthRow { view: of.name.into(), checked: self.checked[view], share, ok, detail: Some(detail) }
         });
         self.told.send_replace(rows.collect());
     }

@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! 1. What was missed while the log or the machine was slow is not caught up beyond [`BURST_MS`].
-//! 2. At rate 0 the thread sleeps until the rate changes.
+//! 2. At rate 0 the thread sleeps until the rate changes; after [`Control::new`]'s `events_max` events, until it is told to stop.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,8 +28,8 @@ const BEHIND: Duration = Duration::from_millis(25);
 pub const RATE_MAX: u32 = 1_000_000;
 
 /// Steers a running source from other threads.
-#[derive(Default)]
 pub struct Control {
+    events_max: u64,
     wanted: Mutex<Wanted>,
     changed: Condvar,
     emitted: AtomicU64,
@@ -43,11 +43,16 @@ struct Wanted {
 }
 
 impl Control {
-    /// `rate` events per second; 0: none.
-    pub fn new(rate: u32) -> Self {
-        let control = Control::default();
-        control.set_rate(rate);
-        control
+    /// `rate` events per second; 0: none. After `events_max` of them there are no more.
+    pub fn new(rate: u32, events_max: u64) -> Self {
+        let wanted = Wanted { rate: rate.min(RATE_MAX), stop: false };
+        Control {
+            events_max,
+            wanted: Mutex::new(wanted),
+            changed: Condvar::new(),
+            emitted: AtomicU64::new(0),
+            without_effect: AtomicU64::new(0),
+        }
     }
 
     pub fn rate(&self) -> u32 {
@@ -69,6 +74,11 @@ impl Control {
         self.emitted.load(Ordering::Relaxed)
     }
 
+    /// All events that there may be have been appended.
+    pub fn is_at_end(&self) -> bool {
+        self.emitted() >= self.events_max
+    }
+
     /// Those of them that change nothing: repeated, broken, of no consequence.
     pub fn without_effect(&self) -> u64 {
         self.without_effect.load(Ordering::Relaxed)
@@ -82,7 +92,7 @@ impl Control {
         }
         match pause {
             Some(pause) => _ = self.changed.wait_for(&mut wanted, pause),
-            None if wanted.rate == 0 => self.changed.wait(&mut wanted),
+            None if wanted.rate == 0 || self.is_at_end() => self.changed.wait(&mut wanted),
             None => {}
         }
     }
@@ -131,7 +141,7 @@ pub fn run(mut synthetic: Synthetic, to: &dyn Accept, control: &Control, now_ms:
         if stop {
             return Ok(control.emitted());
         }
-        if rate == 0 {
+        if rate == 0 || control.is_at_end() {
             control.sleep(None);
             (last, owed) = (Instant::now(), 0.0);
             continue;
@@ -144,7 +154,8 @@ pub fn run(mut synthetic: Synthetic, to: &dyn Accept, control: &Control, now_ms:
         let burst = (f64::from(rate) * BURST_MS as f64 / 1000.0).max(1.0);
         owed = (owed + (now - last).as_secs_f64() * f64::from(rate)).min(burst);
         last = now;
-        let batch = (owed as usize).min(BATCH_MAX);
+        let left = usize::try_from(control.events_max - control.emitted()).unwrap_or(usize::MAX);
+        let batch = (owed as usize).min(BATCH_MAX).min(left);
         if batch > 0 {
             owed -= batch as f64;
             let at = now_ms();
@@ -179,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_kept_and_none_is_none() {
-        let (to, control) = (Arc::new(Counted::default()), Arc::new(Control::new(0)));
+        let (to, control) = (Arc::new(Counted::default()), Arc::new(Control::new(0, u64::MAX)));
         let thread = {
             let (to, control) = (to.clone(), control.clone());
             std::thread::spawn(move || {
@@ -197,5 +208,23 @@ mod tests {
         assert!(from.elapsed() > Duration::from_millis(100), "not faster than the rate");
         control.stop();
         assert_eq!(thread.join().expect("no panic"), to.0.load(Ordering::Relaxed));
+    }
+    #[test]
+    fn it_rests_after_so_many_events_and_still_stops() {
+        let (to, control) = (Arc::new(Counted::default()), Arc::new(Control::new(RATE_MAX, 1500)));
+        let thread = {
+            let (to, control) = (to.clone(), control.clone());
+            std::thread::spawn(move || run(Synthetic::new(1, Config::default()), &*to, &control, &|| 1_800_000_000_000))
+        };
+        let from = Instant::now();
+        while !control.is_at_end() {
+            assert!(from.elapsed() < Duration::from_secs(20), "1500 events at a million a second");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(!thread.is_finished());
+        control.stop();
+        assert_eq!(thread.join().expect("no panic").expect("no log, no error"), 1500);
+        assert_eq!(to.0.load(Ordering::Relaxed), 1500);
     }
 }

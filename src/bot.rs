@@ -193,10 +193,10 @@ impl Bot {
                 let Some(last) = records.last() else { break };
                 let next = last.offset + 1;
                 for record in &records {
-                    if let Some(asked) = update::read(&record.value, self.config.chats.as_deref()) {
-                        if let Err(error) = self.hear(partition, record.offset, asked).await {
-                            state = State::Failed(format!("an answer was not delivered: {error}"));
-                        }
+                    if let Some(asked) = update::read(&record.value, self.config.chats.as_deref())
+                        && let Err(error) = self.hear(partition, record.offset, asked).await
+                    {
+                        state = State::Failed(format!("an answer was not delivered: {error}"));
                     }
                 }
                 self.offsets.insert(partition, next);

@@ -31,7 +31,7 @@ use crate::serve::{self, App};
 use crate::source::synthetic::pace::{self, Control};
 use crate::source::synthetic::{self, Synthetic, World};
 use crate::store::{Memory, Store};
-use crate::telemetry::{LOG, SOURCE, State, TRUTH, Telemetry};
+use crate::telemetry::{LOG, SOURCE, STORE, State, TRUTH, Telemetry};
 use truth::{Ledger, Truth};
 
 /// How often it is looked whether a signal has come or a part has ended, and how the parts are.
@@ -70,7 +70,7 @@ pub enum Error {
     Log(#[from] log::Error),
     #[error(transparent)]
     Run(#[from] run::Error),
-    #[error("the demo could not start")]
+    #[error("a thread or a socket could not be made")]
     Start(#[source] std::io::Error),
     #[error("the source ended: {0}")]
     Source(String),
@@ -147,6 +147,7 @@ impl Demo {
         };
         let mut engine = run::Config::default();
         engine.engine.workers = config.workers;
+        parts.telemetry.state(STORE, State::Ready);
         let running = Running::start(parts.clone(), engine, runtime.handle().clone())?;
 
         let world = Arc::new(World::new(config.users));
@@ -196,7 +197,7 @@ impl Demo {
         app
     }
 
-    /// Says in `/health` how the parts are that do not say it themselves (engine, store and bot do).
+    /// Says in `/health` how the parts are that do not say it themselves (engine and bot do, and the store when it is read).
     fn tell(&self) {
         let telemetry = &self.parts.telemetry;
         let or_failed = |why: Option<String>| why.map_or(State::Ready, State::Failed);

@@ -22,7 +22,7 @@ pub struct Demo {
     /// Events per second; 0 for none
     #[arg(long, default_value_t = 200, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     rate: u32,
-    /// Events at most, then the community is silent: each takes about 380 bytes of disk and 500 of memory
+    /// Events at most, then the community is silent: each takes about 410 bytes of disk and 550 of memory
     #[arg(long, default_value_t = 10_000_000, value_name = "N", allow_negative_numbers = true)]
     events_max: u64,
     /// Address to serve at; port 0 for any free one
@@ -73,7 +73,7 @@ impl Demo {
             if print(&line).is_err() {
                 say(&line);
             }
-            say(&format!("its log, {}, grows by about 380 bytes an event and goes when it ends", folder.display()));
+            say(&format!("its log, {}, grows by about 410 bytes an event and goes when it ends", folder.display()));
         };
         run(&config, &interrupt, ready).map_err(|e| match e {
             // Asked for what cannot be: nothing was started.

@@ -17,7 +17,11 @@ pub fn read<T: DeserializeOwned>(head: &HeaderMap, body: Result<Bytes, BytesReje
     }
     let body = body.map_err(|rejection| {
         let of = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { &problem::TOO_LARGE } else { &problem::BODY };
-        of.with(rejection.body_text())
+        of.with(if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            "it is longer than this route takes".into()
+        } else {
+            rejection.body_text()
+        })
     })?;
     serde_json::from_slice(&body).map_err(|error| problem::BODY.with(format!("{}; it looks like {form}", wrong(&error))))
 }

@@ -151,14 +151,17 @@ function truth(s) {
   const [verdict, lead] = [$("verdict"), $("truth-lead")];
   const looked = s.truth.filter((row) => row.checked);
   verdict.className = "verdict " + (wrong.length ? "bad" : looked.length ? "good" : "");
-  text(verdict, wrong.length ? `${wrong.length} of ${s.truth.length} views differ` : !looked.length ? "nothing checked yet" : agreement(s.truth, looked));
+  text(verdict, wrong.length ? `${wrong.length} of ${s.truth.length} views differ` : !looked.length ? "nothing checked yet" : agreement(s, looked));
   lead.classList.toggle("bad", wrong.length > 0);
   text(lead, wrong.length ? `${wrong[0].view}: ${wrong[0].detail ?? "differs from the source"}` : LEAD);
 }
 
 /** What may be said of views of which none differs. */
-function agreement(all, looked) {
-  const views = looked.length === all.length ? `all ${all.length} views agree` : `${looked.length} of ${all.length} views agree, others not checked yet`;
+function agreement(s, looked) {
+  const checked = new Set(looked.map((row) => row.view));
+  const waiting = s.views.some((view) => view.rows && !checked.has(view.name));
+  const all = looked.length === s.truth.length ? `all ${looked.length} views agree` : `all ${looked.length} views with rows agree`;
+  const views = waiting ? `${looked.length} of ${s.truth.length} views agree so far` : all;
   const share = Math.min(...looked.map((row) => row.share));
   return share < 1 ? `${views}: ${Math.floor(share * 100)} % looked at` : views;
 }

@@ -19,6 +19,7 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::{Name, REDDIT, TELEGRAM};
+use crate::stored;
 
 const TAG: u32 = 61;
 const COMMENT: u64 = 1;
@@ -248,6 +249,42 @@ impl MessageId {
             }
             _ => out.extend_from_slice(name_at(payload).as_str().as_bytes()),
         }
+    }
+}
+
+/// How an id stands in eddy's own files: its tag, then what does not depend on this process (`stored.rs`).
+impl MessageId {
+    pub(crate) fn store(self, out: &mut Vec<u8>) {
+        let (tag, payload) = self.split();
+        out.push(tag as u8);
+        match tag {
+            COMMENT | SUBMISSION => stored::varint(payload, out),
+            MESSAGE | TOPIC => {
+                stored::name(name_at(payload >> 32), out);
+                stored::varint(payload & u64::from(u32::MAX), out);
+            }
+            _ => stored::name(name_at(payload), out),
+        }
+    }
+
+    pub(crate) fn load(reader: &mut stored::Reader) -> Result<Self, stored::Malformed> {
+        Ok(match u64::from(reader.byte()?) {
+            tag @ (COMMENT | SUBMISSION) => match reader.varint()? {
+                payload if payload < 1 << TAG => Self::pack(tag, payload),
+                _ => return Err(stored::Malformed),
+            },
+            tag @ (MESSAGE | TOPIC) => {
+                let (chat, number) = (reader.name()?, reader.varint()?);
+                let number = i64::try_from(number).map_err(|_| stored::Malformed)?;
+                if tag == MESSAGE { Self::telegram(chat, number) } else { Self::topic(chat, number) }
+            }
+            // The text says what it is.
+            TEXT => {
+                let name = reader.name()?;
+                Self::pack(TEXT, u64::from(name.index()))
+            }
+            _ => return Err(stored::Malformed),
+        })
     }
 }
 

@@ -11,11 +11,13 @@
 pub mod changes;
 pub mod codec;
 pub mod control;
+pub mod frame;
 pub mod id;
 pub mod name;
 pub mod parse;
 pub mod row;
 pub mod rows;
+pub mod stored;
 pub mod version;
 
 pub use changes::{Change, Changes};

@@ -23,7 +23,7 @@ use crate::{Place, Version};
 mod cursor;
 mod export;
 mod full;
-mod known;
+pub mod known;
 mod order;
 mod reddit;
 mod scan;

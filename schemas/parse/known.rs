@@ -25,7 +25,7 @@ struct Entry {
 
 /// The names of Reddit's users and communities. The default keeps none.
 #[derive(Default)]
-pub(super) struct Known(Vec<Entry>);
+pub struct Known(Vec<Entry>);
 
 impl std::fmt::Debug for Known {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,0 +1,265 @@
+//! A version as bytes that outlive the process: what frames and snapshots hold.
+//!
+//! ```text
+//!   flags u16 | id | conversation | parent? | community? | user? | user_name? | community_name? | created_at? | edited_at? | score?
+//!             | version | update_id? | characters | text_hash? 8 | place 8          numbers: varints, zigzag where they may be negative
+//!   id:   tag 1 | number                     Reddit             name:  prefix 1 | length | bytes      prefix: "" reddit: telegram: ":"
+//!         tag 1 | chat's name | number       Telegram
+//!         tag 1 | name                       whatever is neither
+//! ```
+//!
+//! Names and ids are written out, since their numbers are good in one process only. The format has no version of its own: whoever holds
+//! versions says which it is ([`crate::frame`]).
+
+use crate::name::{DISPLAY, REDDIT, TELEGRAM};
+use crate::parse::known::Known;
+use crate::{MessageId, Name, Place, Version};
+
+/// Bytes that are no version. Frames are checksummed, so whoever wrote them had another format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the bytes are not what this eddy writes")]
+pub struct Malformed;
+
+const TOMBSTONE: u16 = 1;
+const EDITED: u16 = 1 << 1;
+const BOT: u16 = 1 << 2;
+const PARENT: u16 = 1 << 3;
+const COMMUNITY: u16 = 1 << 4;
+const USER: u16 = 1 << 5;
+const USER_NAME: u16 = 1 << 6;
+const COMMUNITY_NAME: u16 = 1 << 7;
+const CREATED_AT: u16 = 1 << 8;
+const EDITED_AT: u16 = 1 << 9;
+const SCORE: u16 = 1 << 10;
+const UPDATE_ID: u16 = 1 << 11;
+const TEXT_HASH: u16 = 1 << 12;
+
+const PREFIXES: [&str; 4] = ["", REDDIT, TELEGRAM, DISPLAY];
+
+/// Appends a version.
+pub fn version(version: &Version, out: &mut Vec<u8>) {
+    let flags = [
+        (TOMBSTONE, version.tombstone),
+        (EDITED, version.edited),
+        (BOT, version.bot),
+        (PARENT, version.parent.is_some()),
+        (COMMUNITY, version.community.is_some()),
+        (USER, version.user.is_some()),
+        (USER_NAME, version.user_name.is_some()),
+        (COMMUNITY_NAME, version.community_name.is_some()),
+        (CREATED_AT, version.created_at.is_some()),
+        (EDITED_AT, version.edited_at.is_some()),
+        (SCORE, version.score.is_some()),
+        (UPDATE_ID, version.update_id.is_some()),
+        (TEXT_HASH, version.text_hash.is_some()),
+    ];
+    let flags = flags.iter().filter(|(_, is)| *is).fold(0, |flags, (flag, _)| flags | flag);
+    out.extend_from_slice(&flags.to_le_bytes());
+    version.id.store(out);
+    version.conversation.store(out);
+    version.parent.inspect(|parent| parent.store(out));
+    for named in [version.community, version.user, version.user_name, version.community_name].into_iter().flatten() {
+        name(named, out);
+    }
+    for number in [version.created_at, version.edited_at, version.score].into_iter().flatten() {
+        varint(zigzag(number), out);
+    }
+    varint(zigzag(version.version), out);
+    version.update_id.inspect(|update| varint(zigzag(*update), out));
+    varint(u64::from(version.characters), out);
+    version.text_hash.inspect(|hash| out.extend_from_slice(&hash.to_le_bytes()));
+    out.extend_from_slice(&version.place.0.to_le_bytes());
+}
+
+pub(crate) fn name(name: Name, out: &mut Vec<u8>) {
+    let text = name.as_str();
+    let prefix = (1..PREFIXES.len()).find(|at| text.starts_with(PREFIXES[*at])).unwrap_or(0);
+    let rest = &text[PREFIXES[prefix].len()..];
+    out.push(prefix as u8);
+    varint(rest.len() as u64, out);
+    out.extend_from_slice(rest.as_bytes());
+}
+
+pub(crate) fn varint(mut n: u64, out: &mut Vec<u8>) {
+    while n >= 128 {
+        out.push(n as u8 | 128);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)) as u64
+}
+
+/// Reads back what this module writes.
+pub struct Reader<'a, 'k> {
+    rest: &'a [u8],
+    known: &'k mut Known,
+}
+
+impl<'a, 'k> Reader<'a, 'k> {
+    /// `known` saves most looks for names in far memory; one for many readers.
+    pub fn new(bytes: &'a [u8], known: &'k mut Known) -> Self {
+        Reader { rest: bytes, known }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub fn version(&mut self) -> Result<Version, Malformed> {
+        let flags = u16::from_le_bytes(self.bytes()?);
+        let has = |flag| flags & flag != 0;
+        if flags >= TEXT_HASH << 1 {
+            return Err(Malformed);
+        }
+        // Fields are read in the order in which they stand here, which is that of `version`.
+        let (id, conversation) = (MessageId::load(self)?, MessageId::load(self)?);
+        let parent = has(PARENT).then(|| MessageId::load(self)).transpose()?;
+        let mut name = |flag| has(flag).then(|| self.name()).transpose();
+        let (community, user, user_name, community_name) = (name(COMMUNITY)?, name(USER)?, name(USER_NAME)?, name(COMMUNITY_NAME)?);
+        let mut number = |flag| has(flag).then(|| self.number()).transpose();
+        let (created_at, edited_at, score) = (number(CREATED_AT)?, number(EDITED_AT)?, number(SCORE)?);
+        let version = self.number()?;
+        let update_id = has(UPDATE_ID).then(|| self.number()).transpose()?;
+        let characters = u32::try_from(self.varint()?).map_err(|_| Malformed)?;
+        let text_hash = has(TEXT_HASH).then(|| self.bytes().map(u64::from_le_bytes)).transpose()?;
+        let place = Place(u64::from_le_bytes(self.bytes()?));
+        Ok(Version {
+            id,
+            conversation,
+            parent,
+            community,
+            user,
+            user_name,
+            community_name,
+            created_at,
+            edited_at,
+            score,
+            version,
+            update_id,
+            characters,
+            text_hash,
+            place,
+            tombstone: has(TOMBSTONE),
+            edited: has(EDITED),
+            bot: has(BOT),
+        })
+    }
+
+    pub(crate) fn name(&mut self) -> Result<Name, Malformed> {
+        let prefix = *PREFIXES.get(usize::from(self.byte()?)).ok_or(Malformed)?;
+        let rest = self.text()?;
+        Ok(if prefix == REDDIT { self.known.name(rest) } else { Name::new(prefix, rest) })
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.slice()?).map_err(|_| Malformed)
+    }
+
+    /// A length and so many bytes.
+    pub(crate) fn slice(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
+        let (slice, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(slice)
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, Malformed> {
+        let [byte] = self.bytes()?;
+        Ok(byte)
+    }
+
+    pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut n = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 127);
+            if bits << shift >> shift != bits {
+                return Err(Malformed);
+            }
+            n |= bits << shift;
+            if byte < 128 {
+                return Ok(n);
+            }
+        }
+        Err(Malformed)
+    }
+
+    fn number(&mut self) -> Result<i64, Malformed> {
+        self.varint().map(|n| (n >> 1) as i64 ^ -((n & 1) as i64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id() -> impl Strategy<Value = MessageId> {
+        prop_oneof![
+            "[0-9a-z]{1,14}".prop_map(|id| MessageId::comment(&id)),
+            "\\PC{0,6}".prop_map(|id| MessageId::submission(&id)),
+            (any::<i64>(), any::<i64>()).prop_map(|(chat, n)| MessageId::telegram(Name::of(&format!("telegram:{chat}")), n)),
+            (-9..9i64, 0..9i64).prop_map(|(chat, n)| MessageId::topic(Name::of(&format!("telegram:{chat}")), n)),
+        ]
+    }
+
+    fn named() -> impl Strategy<Value = Option<Name>> {
+        proptest::option::of("(|:|reddit:|telegram:)\\PC{0,9}".prop_map(|text| Name::of(&text)))
+    }
+
+    prop_compose! {
+        fn any_version()(
+            (id, conversation, parent) in (id(), id(), proptest::option::of(id())),
+            (community, user, user_name, community_name) in (named(), named(), named(), named()),
+            (created_at, edited_at, score, update_id) in any::<(Option<i64>, Option<i64>, Option<i64>, Option<i64>)>(),
+            (version, characters, text_hash, place) in any::<(i64, u32, Option<u64>, u64)>(),
+            (tombstone, edited, bot) in any::<(bool, bool, bool)>(),
+        ) -> Version {
+            Version {
+                id, conversation, parent, community, user, user_name, community_name, created_at, edited_at, score, version, update_id,
+                characters, text_hash, place: Place(place), tombstone, edited, bot,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_version_reads_back_as_it_was(versions in proptest::collection::vec(any_version(), 0..5)) {
+            let mut bytes = vec![];
+            versions.iter().for_each(|one| version(one, &mut bytes));
+            let mut known = Known::new();
+            let mut reader = Reader::new(&bytes, &mut known);
+            for version in versions {
+                prop_assert_eq!(reader.version(), Ok(version));
+            }
+            prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_a_version_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Reader::new(&bytes, &mut Known::default()).version();
+        }
+
+        #[test]
+        fn a_version_that_is_cut_is_an_error(one in any_version(), cut in any::<prop::sample::Index>()) {
+            let mut bytes = vec![];
+            version(&one, &mut bytes);
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert_eq!(Reader::new(&bytes, &mut Known::default()).version(), Err(Malformed));
+        }
+    }
+}

@@ -42,6 +42,8 @@ pub trait Fold: 'static {
     fn aside(&mut self, _update: &Self::Aside) {}
     /// Says what need not wait for the end of the tick; called after each batch of updates.
     fn at_once(&mut self, _out: &mut Vec<Self::Out>) {}
+    /// The tick is complete and is held open until this returns.
+    fn closing(&mut self, _tick: u64) {}
     /// The tick is complete: says what changed and forgets that it was touched.
     fn close(&mut self, out: &mut Vec<Self::Out>);
 }
@@ -117,6 +119,7 @@ impl<F: Fold> Operator<F> {
         let mut out = vec![];
         loop {
             if let Some(open) = self.open.take_if(|open| !frontiers.iter().any(|frontier| frontier.less_equal(open.time()))) {
+                self.state.closing(*open.time());
                 self.state.close(&mut out);
                 give(&open, &mut out);
             }

@@ -30,6 +30,18 @@ pub struct Tally {
     pub dead: BTreeMap<String, u64>,
 }
 
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.read += other.read;
+        self.applied += other.applied;
+        self.stale += other.stale;
+        self.repeated += other.repeated;
+        for (to, from) in [(&mut self.ignored, &other.ignored), (&mut self.dead, &other.dead)] {
+            from.iter().for_each(|(reason, count)| *to.entry(reason.clone()).or_default() += count);
+        }
+    }
+}
+
 /// A frame without its rows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Head {

@@ -108,6 +108,11 @@ impl<'a, 'k> Reader<'a, 'k> {
         self.rest.is_empty()
     }
 
+    /// Bytes that are not read yet.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }

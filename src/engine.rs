@@ -15,6 +15,7 @@
 
 pub mod batch;
 pub mod counts;
+pub mod durable;
 pub mod frontiers;
 pub mod ingest;
 pub mod parse;
@@ -22,18 +23,20 @@ pub mod state;
 mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use eddy_dataflows::views::Definition;
 use eddy_schemas::Changes;
 use eddy_schemas::control::DeadLetter;
 
-pub use batch::Batch;
+pub use batch::{Batch, Raw};
 pub use counts::Counts;
 pub use frontiers::Frontiers;
 
 use crate::clock::Clock;
 use crate::texts::Texts;
+use durable::{Durable, Frame, Tick};
 use worker::{Feed, Feeder};
 
 /// What an engine is made of.
@@ -47,6 +50,8 @@ pub struct Config {
     pub ticks_in_flight: usize,
     /// Batches that wait for one worker; `send` waits at it.
     pub batches_waiting_max: usize,
+    /// Where ticks are kept; none: in memory only.
+    pub durable: Option<Arc<Durable>>,
 }
 
 impl Default for Config {
@@ -57,6 +62,7 @@ impl Default for Config {
             tick_records_max: 1 << 17,
             ticks_in_flight: 4,
             batches_waiting_max: 4,
+            durable: None,
         }
     }
 }
@@ -77,6 +83,8 @@ pub enum Error {
     Worker(String),
     #[error("the workers could not start: {0}")]
     Start(String),
+    #[error(transparent)]
+    Durable(#[from] durable::Error),
 }
 
 /// A running engine.
@@ -87,8 +95,10 @@ pub struct Engine {
     frontiers: Arc<Frontiers>,
     counts: Arc<Counts>,
     clock: Arc<dyn Clock>,
+    outputs: Sender<Output>,
     tick: u64,
     records_in_tick: usize,
+    binding: Vec<u8>,
     next_worker: usize,
 }
 
@@ -98,41 +108,78 @@ fn next_tick(last: u64, now_ms: i64) -> u64 {
 }
 
 impl Engine {
-    /// Starts the workers. Outputs go to `outputs`, whose reader must keep reading.
+    /// Starts the workers. Outputs go to `outputs`, whose reader must keep reading. Where the state is durable, what it holds comes first:
+    /// [`Engine::recover`], then [`Engine::recovered`].
     pub fn start(config: Config, inputs: parse::Inputs, texts: Arc<dyn Texts>, outputs: Sender<Output>) -> Result<Engine, Error> {
         let clock = Arc::clone(&inputs.clock);
         let counts = Arc::new(Counts::default());
         let frontiers = Arc::new(Frontiers::new(config.workers));
-        let tick = next_tick(0, clock.now_ms());
+        // Ticks that are recovered have their own numbers, from the past.
+        let tick = if config.durable.is_some() { 1 } else { next_tick(0, clock.now_ms()) };
         let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| bounded(config.batches_waiting_max)).unzip();
         let (ready, activators) = bounded(config.workers);
         let plan = worker::Plan {
             views: config.views.clone(),
             inputs: Arc::new(inputs),
             texts,
-            outputs,
+            outputs: outputs.clone(),
             counts: Arc::clone(&counts),
             frontiers: Arc::clone(&frontiers),
+            durable: config.durable.clone(),
             first_tick: tick,
             ready,
         };
         let guards = worker::spawn(plan, receivers).map_err(Error::Start)?;
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
-        Ok(Engine { config, feeders, guards, frontiers, counts, clock, tick, records_in_tick: 0, next_worker: 0 })
+        let (records_in_tick, binding, next_worker) = (0, vec![], 0);
+        Ok(Engine { config, feeders, guards, frontiers, counts, clock, outputs, tick, records_in_tick, binding, next_worker })
     }
 
-    /// Hands a batch to a worker. Waits while too much is on its way.
-    pub fn send(&mut self, batch: Batch) -> Result<(), Error> {
-        self.records_in_tick += batch.records_about();
-        let tick = self.tick;
-        let at = self.next_worker;
-        self.next_worker = (at + 1) % self.feeders.len();
-        self.feeders[at].send(Feed { tick, batch: Some(batch) })?;
+    /// Feeds a tick that was decided before, as it was and with its number.
+    pub fn recover(&mut self, tick: Tick) -> Result<(), Error> {
+        assert!(tick.number >= self.tick, "ticks are recovered in order, before anything new");
+        self.tick = tick.number;
+        for Frame { head, rows } in tick.frames {
+            self.counts.add(&head.tally);
+            for letter in head.letters {
+                // Nobody reads outputs any more: the process is ending.
+                let _ = self.outputs.send(Output::Dead(letter));
+            }
+            self.feed(Batch::Frame(rows))?;
+        }
+        self.end_tick(tick.number + 1)
+    }
+
+    /// Waits until everything recovered is out; ticks are new from now on, and greater than `last`.
+    pub fn recovered(&mut self, last: u64) -> Result<(), Error> {
+        let durable = self.config.durable.as_ref().expect("what is recovered is durable");
+        while !self.frontiers.wait(self.tick - 1, Duration::from_secs(1)) {}
+        durable.failure().map_or(Ok(()), Err)?;
+        durable.recovered();
+        self.tick = next_tick(last.max(self.tick), self.clock.now_ms());
+        Ok(())
+    }
+
+    /// What the open tick is made from so far, as it will be told after a restart.
+    pub fn bind(&mut self, binding: Vec<u8>) {
+        self.binding = binding;
+    }
+
+    /// Hands raw records to a worker. Waits while too much is on its way.
+    pub fn send(&mut self, raw: Raw) -> Result<(), Error> {
+        self.records_in_tick += raw.records_about();
+        self.feed(Batch::Raw(raw))?;
         if self.config.tick_records_max > 0 && self.records_in_tick >= self.config.tick_records_max {
             self.close_tick()?;
         }
         Ok(())
+    }
+
+    fn feed(&mut self, batch: Batch) -> Result<(), Error> {
+        let at = self.next_worker;
+        self.next_worker = (at + 1) % self.feeders.len();
+        self.feeders[at].send(Feed::Batch { tick: self.tick, batch })
     }
 
     /// The number that the open tick will have when it closes.
@@ -143,14 +190,20 @@ impl Engine {
     /// Ends the open tick; gives its number. Its rows are out when `frontiers` pass it.
     pub fn close_tick(&mut self) -> Result<u64, Error> {
         let closed = self.tick;
-        self.tick = next_tick(closed, self.clock.now_ms());
+        self.end_tick(next_tick(closed, self.clock.now_ms()))?;
+        Ok(closed)
+    }
+
+    fn end_tick(&mut self, next: u64) -> Result<(), Error> {
+        let tick = std::mem::replace(&mut self.tick, next);
         self.records_in_tick = 0;
         for feeder in &self.feeders {
-            feeder.send(Feed { tick: self.tick, batch: None })?;
+            let binding = if feeder.worker == 0 { self.binding.clone() } else { vec![] };
+            feeder.send(Feed::End { tick, next, binding })?;
         }
-        self.frontiers.opened(closed);
+        self.frontiers.opened(tick);
         self.frontiers.wait_in_flight(self.config.ticks_in_flight);
-        Ok(closed)
+        Ok(())
     }
 
     pub fn frontiers(&self) -> Arc<Frontiers> {

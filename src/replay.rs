@@ -13,6 +13,7 @@ mod feed;
 mod interrupt;
 mod meter;
 mod sink;
+mod state;
 mod summary;
 mod texts;
 
@@ -27,15 +28,20 @@ use eddy_dataflows::views::Definition;
 pub use interrupt::Interrupt;
 pub use meter::Meter;
 pub use summary::{Summary, peak_rss_bytes};
-pub use texts::ReplayTexts;
+pub use texts::{ReplayTexts, input_of_spool};
 
 use crate::cli::Error;
 use crate::clock;
+use crate::engine::durable::Fsync;
 use crate::engine::{self, Engine, parse};
 use crate::sink::tables::Format;
 use crate::source::dumps::{Limits, Reader};
 use crate::spool::Spool;
 use feed::Feed;
+use state::{Position, State};
+
+/// Inputs and spools of texts, which a [`eddy_schemas::Place`] numbers with 16 bits.
+const INPUTS_MAX: usize = 1 << 16;
 
 /// Outputs that wait for the sink; workers wait at it.
 const OUTPUTS_WAITING_MAX: usize = 1 << 10;
@@ -47,6 +53,8 @@ pub struct Job {
     pub workers: usize,
     /// For temporary files.
     pub folder: PathBuf,
+    /// Where the state is kept, and when it is safe against a power cut; none: in memory only.
+    pub state: Option<(PathBuf, Fsync)>,
     /// For tables and dead letters; none: only the summary is wanted.
     pub output: Option<PathBuf>,
     pub format: Format,
@@ -54,20 +62,29 @@ pub struct Job {
     pub tick_records_max: usize,
 }
 
+fn temporary_spools(job: &Job) -> Result<Vec<Arc<Spool>>, Error> {
+    let spools = (0..job.workers).map(|_| Spool::new(&job.folder).map(Arc::new)).collect::<std::io::Result<_>>();
+    spools.map_err(|e| Error::failed(format!("no temporary file can be made in {}", job.folder.display()), e))
+}
+
 /// Runs a job to its end.
 pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Error> {
     let started = Instant::now();
     let reader = Reader::new(job.files.clone(), job.limits);
     checks::all(&job, &reader)?;
-    let spools = (0..job.workers)
-        .map(|_| Spool::new(&job.folder).map(Arc::new))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| Error::failed(format!("no temporary file can be made in {}", job.folder.display()), e))?;
+    let state = job.state.as_ref().map(|(folder, _)| State::open(&job, folder)).transpose()?;
+    let spools = match &state {
+        Some(state) => state.spools.clone(),
+        None => temporary_spools(&job)?,
+    };
+    let durable = state.as_ref().zip(job.state.as_ref()).map(|(state, (_, fsync))| state.durable(*fsync)).transpose()?;
     let texts = Arc::new(ReplayTexts::new(job.files.clone(), spools.clone()));
+    // Those of this run are the last.
+    let mine = (0..spools.len()).skip(spools.len() - job.workers);
     let (spare, spares) = bounded(2 * job.workers + 2);
     let inputs = parse::Inputs {
         names: job.files.iter().map(|path| path.display().to_string()).collect(),
-        spools: spools.clone(),
+        spools: mine.map(|n| (input_of_spool(n), Arc::clone(&spools[n]))).collect(),
         spares: Some(spare),
         clock: Arc::new(clock::System),
     };
@@ -75,17 +92,21 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
         workers: job.workers,
         views: job.views.clone(),
         tick_records_max: job.tick_records_max,
+        durable: durable.clone(),
         ..engine::Config::default()
     };
     let (send, outputs) = bounded(OUTPUTS_WAITING_MAX);
-    let engine = Engine::start(config, inputs, Arc::clone(&texts) as _, send).map_err(|e| Error::failed("the engine did not start", e))?;
+    let mut engine =
+        Engine::start(config, inputs, Arc::clone(&texts) as _, send).map_err(|e| Error::failed("the engine did not start", e))?;
     let counts = engine.counts();
 
     let sink_failed = AtomicBool::new(false);
-    let feed = Feed { interrupt, shown, texts: &texts, sink_failed: &sink_failed };
+    let files = job.files.len() as u32;
+    let feed = Feed { interrupt, shown, texts: &texts, sink_failed: &sink_failed, durable: durable.as_deref(), files };
     let (collected, incomplete) = std::thread::scope(|scope| {
         let sink = scope.spawn(|| sink::collect(&job, outputs, &sink_failed));
-        let incomplete = feed.run(engine, reader, spares);
+        let from = state.as_ref().map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, || interrupt.check()));
+        let incomplete = from.and_then(|from| feed.run(engine, reader, spares, from));
         let collected = sink.join().expect("the sink does not panic");
         Ok::<_, Error>((collected?, incomplete?))
     })?;
@@ -94,6 +115,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
         // Without its texts, versions that differ in nothing else were not told apart.
         spool.check().map_err(|e| Error::failed(format!("texts could not be kept in {}", job.folder.display()), e))?;
     }
+    drop(durable);
     let views = collected.write(&job, &texts, interrupt)?;
     Ok(Summary { counts: counts.snapshot(), views, elapsed: started.elapsed(), workers: job.workers, incomplete })
 }

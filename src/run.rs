@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tracing::error;
 
 use crate::clock::Clock;
-use crate::engine::{self, Batch, Counts, Engine, Output, parse};
+use crate::engine::{self, Counts, Engine, Output, Raw, parse};
 use crate::log::{self, Append, Log, Partition, Topic};
 use crate::progress::{Bound, Progress};
 use crate::store::{self, Store};
@@ -198,7 +198,7 @@ impl Driver {
                     None => received.push((record.received_at_ms, 1)),
                 }
             }
-            self.engine.send(Batch::Log { input: *input, records })?;
+            self.engine.send(Raw::Log { input: *input, records })?;
         }
         Ok(received)
     }

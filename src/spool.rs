@@ -4,7 +4,8 @@
 //!   file: { length u32 | text }*      buffer: the tail that is not written yet
 //! ```
 //!
-//! The file has no name in its folder: it is gone when the process is, however it ends.
+//! A temporary spool has no name in its folder: it is gone when the process is, however it ends. One that stays is part of the durable
+//! state.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -28,10 +29,20 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// A spool in `folder`.
+    /// A spool in `folder`, for as long as this process lives.
     pub fn new(folder: &std::path::Path) -> io::Result<Self> {
-        let tail = Tail { written: 0, buffer: Vec::new(), error: None };
-        Ok(Spool { file: tempfile::tempfile_in(folder)?, tail: Mutex::new(tail) })
+        Ok(Spool::of(tempfile::tempfile_in(folder)?, 0))
+    }
+
+    /// A spool that stays: a new one, or what an earlier process left, to be read.
+    pub fn open(path: &std::path::Path) -> io::Result<Self> {
+        let file = File::options().read(true).append(true).create(true).open(path)?;
+        let written = file.metadata()?.len();
+        Ok(Spool::of(file, written))
+    }
+
+    fn of(file: File, written: u64) -> Self {
+        Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }) }
     }
 
     /// Keeps a text; gives where it is.
@@ -43,29 +54,42 @@ impl Spool {
         tail.buffer.extend_from_slice(text.as_bytes());
         if tail.buffer.len() >= BUFFER_BYTES {
             // A full disk is found by `check`, and by whoever needs the text again.
-            if let Err(e) = (&self.file).write_all(&tail.buffer) {
-                tail.error.get_or_insert(e.kind());
-            }
-            tail.written += tail.buffer.len() as u64;
-            tail.buffer.clear();
+            self.write(&mut tail);
         }
         at
     }
 
+    fn write(&self, tail: &mut Tail) {
+        if let Err(e) = (&self.file).write_all(&tail.buffer) {
+            tail.error.get_or_insert(e.kind());
+        }
+        tail.written += tail.buffer.len() as u64;
+        tail.buffer.clear();
+    }
+
+    /// Makes what was pushed safe against a killed process, where the file has a name.
+    pub fn flush(&self) -> io::Result<()> {
+        let mut tail = self.tail.lock();
+        if !tail.buffer.is_empty() {
+            self.write(&mut tail);
+        }
+        check(&tail)
+    }
+
+    /// Makes what was flushed safe against a power cut, where the file has a name.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
     /// Whether every text could be kept so far.
     pub fn check(&self) -> io::Result<()> {
-        match self.tail.lock().error {
-            Some(kind) => Err(io::Error::new(kind, "the spool of texts could not be written")),
-            None => Ok(()),
-        }
+        check(&self.tail.lock())
     }
 
     /// The text at `at`.
     pub fn read(&self, at: u64) -> io::Result<String> {
         let tail = self.tail.lock();
-        if let Some(kind) = tail.error {
-            return Err(io::Error::new(kind, "the spool of texts could not be written"));
-        }
+        check(&tail)?;
         let bytes = if at >= tail.written {
             let from = (at - tail.written) as usize;
             let length = u32::from_le_bytes(tail.buffer[from..from + 4].try_into().expect("four bytes")) as usize;
@@ -79,6 +103,13 @@ impl Spool {
             text
         };
         String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+    }
+}
+
+fn check(tail: &Tail) -> io::Result<()> {
+    match tail.error {
+        Some(kind) => Err(io::Error::new(kind, "the spool of texts could not be written")),
+        None => Ok(()),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use eddy::clock::Manual;
-use eddy::engine::{self, Batch, Engine, Output, parse};
-use eddy::replay::ReplayTexts;
+use eddy::engine::{self, Engine, Output, Raw, parse};
+use eddy::replay::{ReplayTexts, input_of_spool};
 use eddy::source::dumps::{Limits, Reader};
 use eddy::spool::Spool;
 use eddy_schemas::{Cell, View, codec};
@@ -31,6 +31,7 @@ impl Harness {
     pub fn new(workers: usize, now: i64) -> Self {
         let spools: Vec<_> = (0..workers).map(|_| Arc::new(Spool::new(&std::env::temp_dir()).expect("a temporary file"))).collect();
         let texts = Arc::new(ReplayTexts::new(vec!["test".into()], spools.clone()));
+        let spools = spools.into_iter().enumerate().map(|(n, spool)| (input_of_spool(n), spool)).collect();
         let inputs = parse::Inputs { names: vec!["test".into()], spools, spares: None, clock: Arc::new(Manual::new(now * 1_000)) };
         // Unbounded: one thread drives and reads.
         let (send, outputs) = unbounded();
@@ -50,7 +51,7 @@ impl Harness {
         let mut reader = Reader::new(vec![file.path().to_owned()], limits);
         while let Some(block) = reader.next(None).expect("a plain file") {
             let engine = self.engine.as_mut().expect("not finished");
-            engine.send(Batch::Dump { block, rereadable: false }).expect("workers live");
+            engine.send(Raw::Dump { block, rereadable: false }).expect("workers live");
         }
     }
 

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use eddy_dataflows::views::Definition;
 
 use super::{Error, counted, print};
+use crate::engine::durable::Fsync;
 use crate::replay::{Interrupt, Job, Meter, Summary, run};
 use crate::sink::tables::Format;
 use crate::source::dumps::Limits;
@@ -31,8 +33,12 @@ pub struct Replay {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     /// Where the state lives
-    #[arg(long, value_enum, default_value_t = State::None)]
-    state: State,
+    #[arg(long, value_enum, default_value_t = StateIn::None)]
+    state: StateIn,
+    /// With --state durable: how soon what is decided is safe against a power cut, `tick` or such as `100ms`. A killed process loses nothing
+    /// either way
+    #[arg(long, default_value = "100ms", value_parser = fsync, value_name = "WHEN")]
+    fsync: FsyncWhen,
     /// Folder for state and temporary files; the one of --output by default
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
@@ -57,9 +63,22 @@ pub struct Replay {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-enum State {
+enum StateIn {
+    /// In memory: a replay that is interrupted begins anew
     None,
+    /// In --data-dir: the same command goes on where it was
     Durable,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FsyncWhen(Fsync);
+
+fn fsync(text: &str) -> Result<FsyncWhen, String> {
+    if text == "tick" {
+        return Ok(FsyncWhen(Fsync::Tick));
+    }
+    let ms = text.strip_suffix("ms").and_then(|ms| ms.parse().ok()).filter(|ms| (1..=60_000).contains(ms));
+    ms.map(|ms| FsyncWhen(Fsync::Within(Duration::from_millis(ms)))).ok_or_else(|| "`tick`, or 1ms to 60000ms".into())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
@@ -84,18 +103,21 @@ pub fn chosen(names: &[String]) -> Vec<&'static Definition> {
 
 impl Replay {
     pub fn run(self) -> Result<ExitCode, Error> {
-        if self.state == State::Durable {
-            return Err(Error::Usage("--state durable is not there yet: this version keeps state in memory only (--state none)".into()));
-        }
         if self.retention != "none" {
             return Err(Error::Usage("--retention is not there yet: this version keeps every message (--retention none)".into()));
         }
+        let state = match (self.state, &self.data_dir) {
+            (StateIn::None, _) => None,
+            (StateIn::Durable, Some(folder)) => Some((folder.clone(), self.fsync.0)),
+            (StateIn::Durable, None) => return Err(Error::Usage("--state durable needs --data-dir: the folder that keeps it".into())),
+        };
         let strict = self.strict;
         let job = Job {
             views: chosen(&self.views),
             workers: usize::from(self.workers),
             // Texts of compressed dumps are as large as the tables: they go where there must be room for those.
             folder: self.data_dir.or_else(|| self.output.clone()).unwrap_or_else(std::env::temp_dir),
+            state,
             output: self.output,
             format: match self.format {
                 TableFormat::Tsv => Format::Tsv,

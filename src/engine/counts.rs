@@ -1,9 +1,9 @@
 //! Counts that must add up: read = applied + ignored (by reason) + dead letters (by reason).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use eddy_schemas::frame::Tally;
 use parking_lot::Mutex;
 
 /// Counts of one engine, over all workers.
@@ -17,8 +17,8 @@ pub struct Counts {
     pub live: AtomicI64,
     /// Ids held, tombstones among them.
     pub held: AtomicU64,
-    ignored: Mutex<BTreeMap<Cow<'static, str>, u64>>,
-    dead: Mutex<BTreeMap<Cow<'static, str>, u64>>,
+    ignored: Mutex<BTreeMap<String, u64>>,
+    dead: Mutex<BTreeMap<String, u64>>,
 }
 
 /// A consistent-enough copy: exact when the engine is at rest.
@@ -33,26 +33,29 @@ pub struct Snapshot {
 }
 
 impl Counts {
-    pub fn ignore(&self, reason: Cow<'static, str>, count: u64) {
-        *self.ignored.lock().entry(reason).or_default() += count;
-    }
-
-    pub fn dead(&self, reason: Cow<'static, str>) {
-        *self.dead.lock().entry(reason).or_default() += 1;
+    /// Adds what one worker did in one tick.
+    pub fn add(&self, tally: &Tally) {
+        self.read.fetch_add(tally.read, Relaxed);
+        self.applied.fetch_add(tally.applied, Relaxed);
+        self.stale.fetch_add(tally.stale, Relaxed);
+        self.repeated.fetch_add(tally.repeated, Relaxed);
+        for (counts, reasons) in [(&self.ignored, &tally.ignored), (&self.dead, &tally.dead)] {
+            if !reasons.is_empty() {
+                let mut counts = counts.lock();
+                reasons.iter().for_each(|(reason, count)| *counts.entry(reason.clone()).or_default() += count);
+            }
+        }
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        let copy = |counts: &Mutex<BTreeMap<Cow<'static, str>, u64>>| {
-            counts.lock().iter().map(|(reason, count)| (reason.to_string(), *count)).collect::<BTreeMap<_, _>>()
-        };
-        let mut ignored = copy(&self.ignored);
+        let mut ignored = self.ignored.lock().clone();
         ignored.insert("stale".into(), self.stale.load(Relaxed));
         ignored.insert("repeated".into(), self.repeated.load(Relaxed));
         Snapshot {
             read: self.read.load(Relaxed),
             applied: self.applied.load(Relaxed),
             ignored,
-            dead: copy(&self.dead),
+            dead: self.dead.lock().clone(),
             live: self.live.load(Relaxed),
             held: self.held.load(Relaxed),
         }

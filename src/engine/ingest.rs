@@ -1,16 +1,23 @@
-//! Upserts: of all versions of a message the greatest wins, whatever the order of arrival.
+//! Upserts: of all versions of a message the greatest wins, whatever the order of arrival. What came to win in a tick is written to the
+//! tick's frame before the tick closes, where the state is durable.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use eddy_dataflows::Update;
-use eddy_dataflows::fold::{Fold, Nothing};
-use eddy_schemas::{Place, Version};
+use eddy_dataflows::fold::Fold;
+use eddy_schemas::frame::{Head, Tally};
+use eddy_schemas::{Place, Version, stored};
 
 use super::Counts;
+use super::durable::{Durable, Mark};
 use super::state::State;
 use crate::texts::Texts;
+
+/// Room that is kept from tick to tick.
+const CHANGED_KEPT: usize = 1 << 16;
+const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
 /// One worker's share of the messages.
 pub struct Ingest {
@@ -18,37 +25,81 @@ pub struct Ingest {
     out: Vec<Update>,
     texts: Arc<dyn Texts>,
     counts: Arc<Counts>,
+    /// Since the last batch.
     tally: Tally,
-}
-
-#[derive(Default)]
-struct Tally {
-    applied: u64,
-    stale: u64,
-    repeated: u64,
     live: i64,
     held: u64,
+    frames: Option<Frames>,
+}
+
+/// What the open tick's frame will say.
+struct Frames {
+    durable: Arc<Durable>,
+    head: Head,
+    /// The driver has ended the tick. (One that closes without has only been given up.)
+    ended: bool,
+    /// Slots whose winner changed, some of them more than once.
+    changed: Vec<u32>,
+    buffer: Vec<u8>,
 }
 
 impl Ingest {
     pub fn new(texts: Arc<dyn Texts>, counts: Arc<Counts>) -> Self {
-        Ingest { state: State::default(), out: vec![], texts, counts, tally: Tally::default() }
+        Ingest { state: State::default(), out: vec![], texts, counts, tally: Tally::default(), live: 0, held: 0, frames: None }
     }
 
-    fn win(&mut self, old: Option<Version>, new: &Version) {
+    /// As [`new`](Self::new), with its frames kept; `worker` of `workers`.
+    pub fn durable(texts: Arc<dyn Texts>, counts: Arc<Counts>, durable: Arc<Durable>, worker: usize, workers: usize) -> Self {
+        let head = Head { worker: worker as u32, workers: workers as u32, ..Head::default() };
+        let frames = Some(Frames { durable, head, ended: false, changed: vec![], buffer: vec![] });
+        Ingest { frames, ..Ingest::new(texts, counts) }
+    }
+
+    fn win(&mut self, slot: u32, old: Option<Version>, new: &Version) {
         self.tally.applied += 1;
-        self.tally.live += i64::from(new.is_live());
+        self.live += i64::from(new.is_live());
+        if let Some(frames) = &mut self.frames {
+            frames.changed.push(slot);
+        }
         if let Some(old) = old {
-            self.tally.live -= i64::from(old.is_live());
+            self.live -= i64::from(old.is_live());
             self.out.push(Update { version: old, diff: -1 });
         }
         self.out.push(Update { version: *new, diff: 1 });
     }
 }
 
+impl Frames {
+    fn count(&mut self, tally: &Tally) {
+        self.head.tally.applied += tally.applied;
+        self.head.tally.stale += tally.stale;
+        self.head.tally.repeated += tally.repeated;
+    }
+
+    /// Writes the frame of a tick, unless it is there already, and starts the next.
+    fn write(&mut self, tick: u64, state: &State) {
+        let Head { worker, workers, .. } = self.head;
+        let head = std::mem::replace(&mut self.head, Head { worker, workers, ..Head::default() });
+        if std::mem::take(&mut self.ended) && !self.durable.is_recovering() {
+            Head { tick, ..head }.encode(&mut self.buffer);
+            self.changed.sort_unstable();
+            self.changed.dedup();
+            for &slot in &self.changed {
+                stored::version(&state.get(slot), &mut self.buffer);
+            }
+            self.durable.write(&self.buffer);
+        }
+        self.changed.clear();
+        self.buffer.clear();
+        // A tick that was larger than most need not be remembered.
+        self.changed.shrink_to(CHANGED_KEPT);
+        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
+    }
+}
+
 impl Fold for Ingest {
     type Main = Version;
-    type Aside = Nothing;
+    type Aside = Mark;
     type Out = Update;
 
     fn fetch(&self, new: &Version, step: usize) {
@@ -59,9 +110,9 @@ impl Fold for Ingest {
 
     fn main(&mut self, new: &Version) {
         let Some(slot) = self.state.find(new.id) else {
-            self.state.insert(new);
-            self.tally.held += 1;
-            self.win(None, new);
+            let slot = self.state.insert(new);
+            self.held += 1;
+            self.win(slot, None, new);
             return;
         };
         if new.version < self.state.version(slot) {
@@ -77,7 +128,7 @@ impl Fold for Ingest {
             Ordering::Equal => self.tally.repeated += 1,
             Ordering::Greater => {
                 self.state.set(slot, new);
-                self.win(Some(old), new);
+                self.win(slot, Some(old), new);
             }
         }
     }
@@ -85,11 +136,32 @@ impl Fold for Ingest {
     fn at_once(&mut self, out: &mut Vec<Update>) {
         out.append(&mut self.out);
         let tally = std::mem::take(&mut self.tally);
-        self.counts.applied.fetch_add(tally.applied, Relaxed);
-        self.counts.stale.fetch_add(tally.stale, Relaxed);
-        self.counts.repeated.fetch_add(tally.repeated, Relaxed);
-        self.counts.live.fetch_add(tally.live, Relaxed);
-        self.counts.held.fetch_add(tally.held, Relaxed);
+        self.counts.live.fetch_add(std::mem::take(&mut self.live), Relaxed);
+        self.counts.held.fetch_add(std::mem::take(&mut self.held), Relaxed);
+        if let Some(frames) = &mut self.frames {
+            if frames.durable.is_recovering() {
+                // It was counted when it was first applied, and its frame says so.
+                return;
+            }
+            frames.count(&tally);
+        }
+        self.counts.add(&tally);
+    }
+
+    fn aside(&mut self, mark: &Mark) {
+        if let Some(frames) = &mut self.frames {
+            frames.ended = true;
+            frames.head.binding.clone_from(&mark.binding);
+            frames.head.letters.clone_from(&mark.letters);
+            let tally = &mut frames.head.tally;
+            (tally.read, tally.ignored, tally.dead) = (mark.tally.read, mark.tally.ignored.clone(), mark.tally.dead.clone());
+        }
+    }
+
+    fn closing(&mut self, tick: u64) {
+        if let Some(frames) = &mut self.frames {
+            frames.write(tick, &self.state);
+        }
     }
 
     fn close(&mut self, _: &mut Vec<Update>) {}

@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use base64::Engine as _;
 use crossbeam_channel::Sender;
 use eddy_schemas::control::DeadLetter;
+use eddy_schemas::frame::Tally;
 use eddy_schemas::parse::{self, Context, Parsed};
 use eddy_schemas::{Place, Version};
 use hashbrown::HashMap;
 
-use super::{Batch, Counts};
+use super::batch::Raw;
 use crate::clock::Clock;
 use crate::source::dumps::{Block, Places};
 use crate::spool::Spool;
@@ -23,8 +23,9 @@ const RAW_BYTES_MAX: usize = 64 << 10;
 pub struct Inputs {
     /// Path of a file, or `topic/partition`.
     pub names: Vec<String>,
-    /// One a worker, for texts of inputs that cannot be read again (compressed, piped, cut out of documents).
-    pub spools: Vec<Arc<Spool>>,
+    /// One a worker, for texts of inputs that cannot be read again (compressed, piped, cut out of documents). A spool is an input, too:
+    /// with its number.
+    pub spools: Vec<(u32, Arc<Spool>)>,
     /// Takes back the buffers of dumps' blocks.
     pub spares: Option<Sender<Vec<u8>>>,
     /// Tells ticks, and what is `future`.
@@ -41,8 +42,15 @@ pub struct Parser {
 struct Desk {
     inputs: Arc<Inputs>,
     worker: usize,
-    counts: Arc<Counts>,
-    dead: Box<dyn Fn(DeadLetter)>,
+    done: Done,
+}
+
+/// What became of a batch's records, besides the versions.
+#[derive(Default)]
+pub struct Done {
+    /// What was read, ignored and dead.
+    pub tally: Tally,
+    pub letters: Vec<DeadLetter>,
 }
 
 /// Where a record stood: for its dead letter.
@@ -52,40 +60,37 @@ struct Stand {
     offset: u64,
 }
 
-/// Counts of one batch, added to the shared ones at its end.
-#[derive(Default)]
-struct Tally {
-    read: u64,
-    ignored: HashMap<Cow<'static, str>, u64, foldhash::fast::FixedState>,
-}
+/// Reasons and how often.
+type Ignored = HashMap<Cow<'static, str>, u64, foldhash::fast::FixedState>;
 
 impl Parser {
-    pub fn new(inputs: Arc<Inputs>, worker: usize, counts: Arc<Counts>, dead: Box<dyn Fn(DeadLetter)>) -> Self {
-        Parser { records: parse::Parser::default(), desk: Desk { inputs, worker, counts, dead } }
+    pub fn new(inputs: Arc<Inputs>, worker: usize) -> Self {
+        Parser { records: parse::Parser::default(), desk: Desk { inputs, worker, done: Done::default() } }
     }
 
     /// Reads a batch. Every record is counted as read, and comes out in one of three ways.
-    pub fn batch(&mut self, batch: Batch, mut out: impl FnMut(Version)) {
-        let mut tally = Tally::default();
+    pub fn batch(&mut self, batch: Raw, mut out: impl FnMut(Version)) -> Done {
+        let mut ignored = Ignored::default();
         let now = self.desk.inputs.clock.now_s();
         match batch {
-            Batch::Dump { block, rereadable } => self.block(block, rereadable, now, &mut tally, &mut out),
-            Batch::Log { input, records } => {
+            Raw::Dump { block, rereadable } => self.block(block, rereadable, now, &mut ignored, &mut out),
+            Raw::Log { input, records } => {
                 for record in &records {
                     let stand = Stand { input, line: 0, offset: record.offset };
                     let context = Context { place: Place::new(input, record.offset), received_at_ms: Some(record.received_at_ms), now };
-                    self.record(&record.value, &stand, &context, false, &mut tally, &mut out);
+                    self.record(&record.value, &stand, &context, false, &mut ignored, &mut out);
                 }
             }
         }
-        self.desk.counts.read.fetch_add(tally.read, Relaxed);
-        tally.ignored.into_iter().for_each(|(reason, count)| self.desk.counts.ignore(reason, count));
+        let mut done = std::mem::take(&mut self.desk.done);
+        done.tally.ignored = ignored.into_iter().map(|(reason, count)| (reason.into_owned(), count)).collect();
+        done
     }
 
-    fn block(&mut self, block: Block, rereadable: bool, now: i64, tally: &mut Tally, out: &mut impl FnMut(Version)) {
+    fn block(&mut self, block: Block, rereadable: bool, now: i64, ignored: &mut Ignored, out: &mut impl FnMut(Version)) {
         let Block { input, bytes, place, rejected } = block;
         for record in rejected {
-            tally.read += 1;
+            self.desk.done.tally.read += 1;
             let stand = Stand { input, line: record.line, offset: record.offset };
             self.desk.dead_letter(&stand, record.reason.into(), &record.raw, record.raw_bytes);
         }
@@ -105,7 +110,7 @@ impl Parser {
             }
             let place = if rereadable { Place::new(input, offset) } else { Place::default() };
             let context = Context { place, received_at_ms: None, now };
-            self.record(raw, &Stand { input, line, offset }, &context, !rereadable, tally, out);
+            self.record(raw, &Stand { input, line, offset }, &context, !rereadable, ignored, out);
         }
         if let Some(spares) = &self.desk.inputs.spares {
             // The reader has enough buffers, or has ended: then this one is freed.
@@ -114,8 +119,8 @@ impl Parser {
     }
 
     /// `spool`: the text cannot be read again where it stands.
-    fn record(&mut self, raw: &[u8], stand: &Stand, context: &Context, spool: bool, tally: &mut Tally, out: &mut impl FnMut(Version)) {
-        tally.read += 1;
+    fn record(&mut self, raw: &[u8], stand: &Stand, context: &Context, spool: bool, ignored: &mut Ignored, out: &mut impl FnMut(Version)) {
+        self.desk.done.tally.read += 1;
         match self.records.parse(raw, context) {
             Parsed::Version(mut version, text) => {
                 if let Some(text) = text.filter(|_| spool) {
@@ -123,7 +128,7 @@ impl Parser {
                 }
                 out(version);
             }
-            Parsed::Ignored(reason) => *tally.ignored.entry(reason).or_default() += 1,
+            Parsed::Ignored(reason) => *ignored.entry(reason).or_default() += 1,
             Parsed::Dead(reason) => self.desk.dead_letter(stand, reason, raw, raw.len() as u64),
         }
     }
@@ -131,12 +136,12 @@ impl Parser {
 
 impl Desk {
     fn spooled(&self, text: &str) -> Place {
-        // Spools are inputs, too: numbered after the files.
-        Place::new((self.inputs.names.len() + self.worker) as u32, self.inputs.spools[self.worker].push(text))
+        let (number, spool) = &self.inputs.spools[self.worker];
+        Place::new(*number, spool.push(text))
     }
 
-    fn dead_letter(&self, stand: &Stand, reason: Cow<'static, str>, raw: &[u8], raw_bytes: u64) {
-        self.counts.dead(reason.clone());
+    fn dead_letter(&mut self, stand: &Stand, reason: Cow<'static, str>, raw: &[u8], raw_bytes: u64) {
+        *self.done.tally.dead.entry(reason.clone().into_owned()).or_default() += 1;
         let kept = &raw[..raw.len().min(RAW_BYTES_MAX)];
         // A cut in the middle of a character is no reason for base64.
         let text = match std::str::from_utf8(kept) {
@@ -144,7 +149,7 @@ impl Desk {
             Err(e) if e.error_len().is_none() && kept.len() < raw.len() => std::str::from_utf8(&kept[..e.valid_up_to()]).ok(),
             Err(_) => None,
         };
-        (self.dead)(DeadLetter {
+        self.done.letters.push(DeadLetter {
             file: self.inputs.names[stand.input as usize].clone(),
             line: stand.line,
             offset: stand.offset,

@@ -113,12 +113,13 @@ impl State {
         }
     }
 
-    /// Holds a message that was not held.
-    pub fn insert(&mut self, version: &Version) {
+    /// Holds a message that was not held; gives its slot.
+    pub fn insert(&mut self, version: &Version) -> u32 {
         let slot = u32::try_from(self.held.len()).expect("fewer than 2^32 messages a worker");
         let packed = self.pack(version, 0);
         self.held.push(packed);
         self.index.insert(tag(version.id.route()), slot);
+        slot
     }
 
     /// Replaces the version of a held message.

@@ -5,26 +5,34 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use eddy_dataflows::batch::{Batch, Batches, route};
-use eddy_dataflows::fold::fold;
+use eddy_dataflows::fold::fold_with;
 use eddy_dataflows::views::{self, Definition};
 use eddy_dataflows::{Inputs, Outputs};
-use eddy_schemas::Version;
+use eddy_schemas::parse::known::Known;
+use eddy_schemas::{Version, stored};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
-use timely::dataflow::operators::generic::operator::source;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
+use super::durable::{Durable, Mark};
 use super::ingest::Ingest;
 use super::parse::{self, Parser};
 use super::{Counts, Error, Frontiers, Output};
 use crate::texts::Texts;
 
-/// Something for a worker: every tick below `tick` has ended, and here may be a batch of that one.
-pub struct Feed {
-    pub tick: u64,
-    pub batch: Option<super::Batch>,
+/// Something for a worker.
+pub enum Feed {
+    /// Every tick below `tick` has ended, and here is a batch of that one.
+    Batch { tick: u64, batch: super::Batch },
+    /// `tick` has ended, made from what `binding` says; the next is `next` or later.
+    End { tick: u64, next: u64, binding: Vec<u8> },
 }
+
+/// Versions of a frame that are handed on at once.
+const VERSIONS_AT_ONCE: usize = 1 << 10;
 
 /// The driver's end of a worker's queue. Dropping it hangs up.
 pub struct Feeder {
@@ -68,6 +76,7 @@ pub struct Plan {
     pub outputs: Sender<Output>,
     pub counts: Arc<Counts>,
     pub frontiers: Arc<Frontiers>,
+    pub durable: Option<Arc<Durable>>,
     pub first_tick: u64,
     pub ready: Sender<(usize, SyncActivator)>,
 }
@@ -83,9 +92,13 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
     // Nobody reads outputs any more: the process is ending, and so is this worker.
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
-        let versions = parsed(scope, plan, feeds.clone());
-        let ingest = Ingest::new(Arc::clone(&plan.texts), Arc::clone(&plan.counts));
-        let winners = fold(route(versions, "ByMessage", |version: &Version| version.id.route()), "Ingest", ingest);
+        let (versions, marks) = parsed(scope, plan, feeds.clone());
+        let (texts, counts) = (Arc::clone(&plan.texts), Arc::clone(&plan.counts));
+        let ingest = match &plan.durable {
+            None => Ingest::new(texts, counts),
+            Some(durable) => Ingest::durable(texts, counts, Arc::clone(durable), index, scope.peers()),
+        };
+        let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), marks, "Ingest", ingest);
         let outputs = plan.outputs.clone();
         let mut rows = Outputs::new(Rc::new(move |tick, changes| send(&outputs, Output::Changes { tick, changes })));
         views::build(&plan.views, &Inputs::new(scope, winners.clone()), &mut rows);
@@ -107,37 +120,127 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
     }
 }
 
-/// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace.
-fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>) -> Batches<'scope, Version> {
-    let outputs = plan.outputs.clone();
-    let dead = Box::new(move |letter| drop(outputs.send(Output::Dead(letter))));
-    let mut parser = Parser::new(Arc::clone(&plan.inputs), scope.index(), Arc::clone(&plan.counts), dead);
-    let (first_tick, ready) = (plan.first_tick, plan.ready.clone());
-    source::<_, CapacityContainerBuilder<Batch<Version>>, _, _>(scope, "Parse", move |capability, info| {
-        let sync = scope.worker().sync_activator_for(info.address.to_vec());
-        ready.send((scope.index(), sync)).expect("the driver waits for every worker");
-        let again = scope.activator_for(Rc::clone(&info.address));
-        let mut capability = Some(capability);
-        if let Some(capability) = &mut capability {
-            capability.downgrade(&first_tick);
-        }
-        move |output| {
-            let Some(open) = &mut capability else { return };
+/// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace; and says when a tick has ended.
+fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>) -> (Batches<'scope, Version>, Batches<'scope, Mark>) {
+    let mut builder = OperatorBuilder::new("Parse".to_owned(), scope);
+    let (versions, versions_stream) = builder.new_output();
+    let (marks, marks_stream) = builder.new_output();
+    let mut versions = OutputBuilder::<_, CapacityContainerBuilder<Batch<Version>>>::from(versions);
+    let mut marks = OutputBuilder::<_, CapacityContainerBuilder<Batch<Mark>>>::from(marks);
+    let address = builder.operator_info().address;
+    let sync = scope.worker().sync_activator_for(address.to_vec());
+    plan.ready.send((scope.index(), sync)).expect("the driver waits for every worker");
+    let again = scope.activator_for(address);
+    let mut source = Source::new(plan, scope.index());
+    let first_tick = plan.first_tick;
+    builder.build(move |mut capabilities| {
+        capabilities.iter_mut().for_each(|capability| capability.downgrade(&first_tick));
+        let mut open = Some(capabilities);
+        move |_frontiers| {
+            let Some([of_versions, of_marks]) = open.as_deref_mut().map(|open| open.as_mut_array().expect("two outputs")) else { return };
+            if let Some(batch) = source.rest() {
+                versions.activate().session(of_versions).give_container(&mut Batch::new(batch));
+                again.activate();
+                return;
+            }
             match feeds.try_recv() {
-                Ok(feed) => {
-                    open.downgrade(&feed.tick);
-                    if let Some(batch) = feed.batch {
-                        let mut versions = Vec::with_capacity(batch.records_about());
-                        parser.batch(batch, |version| versions.push(version));
-                        if !versions.is_empty() {
-                            output.session(open).give_container(&mut Batch::new(versions));
-                        }
+                Ok(Feed::Batch { tick, batch }) => {
+                    of_versions.downgrade(&tick);
+                    of_marks.downgrade(&tick);
+                    let batch = source.read(batch);
+                    if !batch.is_empty() {
+                        versions.activate().session(of_versions).give_container(&mut Batch::new(batch));
                     }
-                    again.activate();
                 }
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => capability = None,
+                Ok(Feed::End { tick, next, binding }) => {
+                    of_versions.downgrade(&next);
+                    if let Some(mark) = source.end(binding) {
+                        of_marks.downgrade(&tick);
+                        marks.activate().session(of_marks).give_container(&mut Batch::new(vec![mark]));
+                    }
+                    of_marks.downgrade(&next);
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    open = None;
+                    return;
+                }
+            }
+            again.activate();
+        }
+    });
+    (versions_stream, marks_stream)
+}
+
+/// What a worker makes of what it is sent.
+struct Source {
+    parser: Parser,
+    counts: Arc<Counts>,
+    outputs: Sender<Output>,
+    durable: Option<Arc<Durable>>,
+    mark: Mark,
+    known: Known,
+    /// What is left of a frame.
+    frame: Option<(Vec<u8>, usize)>,
+}
+
+impl Source {
+    fn new(plan: &Plan, worker: usize) -> Self {
+        Source {
+            parser: Parser::new(Arc::clone(&plan.inputs), worker),
+            counts: Arc::clone(&plan.counts),
+            outputs: plan.outputs.clone(),
+            durable: plan.durable.clone(),
+            mark: Mark::default(),
+            known: Known::new(),
+            frame: None,
+        }
+    }
+
+    /// The versions of a batch, or the first of them.
+    fn read(&mut self, batch: super::Batch) -> Vec<Version> {
+        let raw = match batch {
+            super::Batch::Raw(raw) => raw,
+            super::Batch::Frame(rows) => {
+                self.frame = Some((rows, 0));
+                return self.rest().unwrap_or_default();
+            }
+        };
+        let mut versions = Vec::with_capacity(raw.records_about());
+        let done = self.parser.batch(raw, |version| versions.push(version));
+        self.counts.add(&done.tally);
+        if self.durable.is_some() {
+            self.mark.tally.add(&done.tally);
+            self.mark.letters.extend_from_slice(&done.letters);
+        }
+        for letter in done.letters {
+            // Nobody reads outputs any more: the process is ending, and so is this worker.
+            let _ = self.outputs.send(Output::Dead(letter));
+        }
+        versions
+    }
+
+    /// The next versions of a frame that is not at its end.
+    fn rest(&mut self) -> Option<Vec<Version>> {
+        let (rows, at) = self.frame.take()?;
+        let mut versions = Vec::with_capacity(VERSIONS_AT_ONCE);
+        let mut reader = stored::Reader::new(&rows[at..], &mut self.known);
+        while versions.len() < VERSIONS_AT_ONCE && !reader.is_empty() {
+            match reader.version() {
+                Ok(version) => versions.push(version),
+                Err(malformed) => {
+                    let durable = self.durable.as_ref().expect("frames come from a durable state");
+                    durable.fail(malformed);
+                    return None;
+                }
             }
         }
-    })
+        let at = rows.len() - reader.left();
+        self.frame = (at < rows.len()).then_some((rows, at));
+        (!versions.is_empty()).then_some(versions)
+    }
+
+    fn end(&mut self, binding: Vec<u8>) -> Option<Mark> {
+        self.durable.is_some().then(|| Mark { binding, ..std::mem::take(&mut self.mark) })
+    }
 }

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use super::Job;
+use super::{INPUTS_MAX, Job};
 use crate::cli::{Error, chain};
 use crate::sink::tables;
 use crate::source::dumps::Reader;
-
-/// Inputs and spools of texts, which a [`eddy_schemas::Place`] numbers with 16 bits.
-const INPUTS_MAX: usize = 1 << 16;
 
 /// Refuses what cannot be done as it was asked; makes the folders.
 pub(super) fn all(job: &Job, reader: &Reader) -> Result<(), Error> {

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::state::Position;
 use super::{Interrupt, Meter, ReplayTexts};
 use crate::cli::{Error, chain};
-use crate::engine::{Batch, Engine};
+use crate::engine::durable::Durable;
+use crate::engine::{Engine, Raw};
 use crate::source::dumps::{self, Block, Reader};
 
 /// Blocks that wait for this thread; the reader waits at it.
@@ -30,6 +32,9 @@ pub(super) struct Feed<'a> {
     pub texts: &'a Arc<ReplayTexts>,
     /// Nothing that is read from now on would be kept.
     pub sink_failed: &'a AtomicBool,
+    pub durable: Option<&'a Durable>,
+    /// How many files there are.
+    pub files: u32,
 }
 
 /// What the reader says.
@@ -44,7 +49,11 @@ enum Read {
     End,
 }
 
-fn read(mut reader: Reader, texts: &ReplayTexts, spares: &Receiver<Vec<u8>>, reads: &Sender<Read>) {
+/// Reads from `from` on.
+fn read(mut reader: Reader, from: &Position, texts: &ReplayTexts, spares: &Receiver<Vec<u8>>, reads: &Sender<Read>) {
+    reader.start_at(from.input as usize);
+    // Blocks that are in the state: where they are cut depends on the file and the limits alone.
+    let mut known = from.blocks;
     loop {
         let read = match reader.next(spares.try_recv().ok()) {
             Ok(None) => Read::End,
@@ -53,6 +62,10 @@ fn read(mut reader: Reader, texts: &ReplayTexts, spares: &Receiver<Vec<u8>>, rea
                 if rereadable {
                     // Here, not where the block is taken: by then the file may have another's name.
                     texts.begin(block.input as usize);
+                }
+                if known > 0 && block.input == from.input {
+                    known -= 1;
+                    continue;
                 }
                 Read::Block { block, rereadable, bytes_read: reader.bytes_read() }
             }
@@ -68,32 +81,44 @@ fn read(mut reader: Reader, texts: &ReplayTexts, spares: &Receiver<Vec<u8>>, rea
 
 impl Feed<'_> {
     /// Hands everything to the engine and ends it; gives the files that could not be read to their end.
-    pub fn run(&self, mut engine: Engine, reader: Reader, spares: Receiver<Vec<u8>>) -> Result<Vec<String>, Error> {
+    pub fn run(&self, mut engine: Engine, reader: Reader, spares: Receiver<Vec<u8>>, from: Position) -> Result<Vec<String>, Error> {
         let ended = |e| Error::failed("the engine stopped", e);
         let counts = engine.counts();
         let bytes_total = reader.bytes_total();
         self.shown.begin(bytes_total);
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
         let texts = Arc::clone(self.texts);
-        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &texts, &spares, &send));
+        let mut position = from.clone();
+        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &from, &texts, &spares, &send));
         spawned.map_err(|e| Error::failed("no thread can be started", e))?;
-        let (mut incomplete, mut bytes, mut looked_at) = (vec![], 0, Instant::now());
+        let (mut bytes, mut looked_at) = (0, Instant::now());
         loop {
             match reads.recv_timeout(LOOK_EVERY) {
                 Ok(Read::Block { block, rereadable, bytes_read }) => {
                     bytes = bytes_read;
-                    engine.send(Batch::Dump { block, rereadable }).map_err(ended)?;
+                    if position.input != block.input {
+                        (position.input, position.blocks) = (block.input, 0);
+                    }
+                    position.blocks += 1;
+                    if self.durable.is_some() {
+                        engine.bind(position.binding());
+                    }
+                    engine.send(Raw::Dump { block, rereadable }).map_err(ended)?;
                 }
                 Ok(Read::Failed(error)) => {
                     self.shown.warn(&chain(&error));
-                    incomplete.push(error.path().display().to_string());
+                    position.incomplete.push(error.path().display().to_string());
                 }
-                Ok(Read::End) => break,
+                Ok(Read::End) => {
+                    (position.input, position.blocks) = (self.files, 0);
+                    engine.bind(position.binding());
+                    break;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => panic!("the reader does not panic"),
             }
             self.interrupt.check()?;
-            if self.sink_failed.load(Ordering::Relaxed) {
+            if self.sink_failed.load(Ordering::Relaxed) || self.durable.is_some_and(Durable::has_failed) {
                 break;
             }
             if looked_at.elapsed() >= LOOK_EVERY {
@@ -102,6 +127,9 @@ impl Feed<'_> {
             }
         }
         engine.finish().map_err(ended)?;
-        Ok(incomplete)
+        if let Some(durable) = self.durable {
+            durable.failure().map_or_else(|| durable.sync(), Err).map_err(|e| Error::failed("the state could not be kept", e))?;
+        }
+        Ok(position.incomplete)
     }
 }

@@ -16,6 +16,7 @@ use eddy_schemas::Place;
 use eddy_schemas::parse::{Context, Parsed, Parser};
 use parking_lot::Mutex;
 
+use super::INPUTS_MAX;
 use crate::spool::Spool;
 use crate::texts::{Error, Texts};
 
@@ -33,7 +34,7 @@ thread_local! {
     static READING: RefCell<(Parser, Vec<u8>)> = RefCell::default();
 }
 
-/// Inputs by number: the files, then one spool a worker.
+/// Inputs by number: the files from 0 on, spools from the last number down.
 pub struct ReplayTexts {
     files: Vec<Plain>,
     /// The file whose number is n stays in slot n % FILES_OPEN_MAX until another takes it.
@@ -69,6 +70,11 @@ impl Seen {
 
 fn changed(path: &std::path::Path) -> io::Error {
     io::Error::other(format!("{} was changed while it was read: run it again", path.display()))
+}
+
+/// The number among inputs of the n-th spool.
+pub fn input_of_spool(n: usize) -> u32 {
+    (INPUTS_MAX - 1 - n) as u32
 }
 
 impl ReplayTexts {
@@ -143,8 +149,8 @@ impl Texts for ReplayTexts {
     fn text(&self, place: Place) -> Result<String, Error> {
         let input = place.input() as usize;
         let failed = |what: String| Error { place, what };
-        if let Some(spool) = input.checked_sub(self.files.len()) {
-            return self.spools[spool].read(place.offset()).map_err(|e| failed(e.to_string()));
+        if input >= self.files.len() {
+            return self.spools[INPUTS_MAX - 1 - input].read(place.offset()).map_err(|e| failed(e.to_string()));
         }
         READING.with_borrow_mut(|(parser, buffer)| {
             let length = self.line(input, place.offset(), buffer).map_err(|e| failed(e.to_string()))?;

@@ -88,6 +88,13 @@ impl Reader {
         self.inputs.iter().try_for_each(|path| input::check(path))
     }
 
+    /// Leaves out the inputs before this one. Before the first block.
+    pub fn start_at(&mut self, input: usize) {
+        self.next_input = input.min(self.inputs.len());
+        let bytes = self.inputs[..self.next_input].iter().filter_map(|path| input::size(path)).sum();
+        self.consumed.store(bytes, Ordering::Relaxed);
+    }
+
     /// The next block, or none at the end of all inputs. `spare` is a spent block's buffer; give it back uncleared, since its length is
     /// room that need not be zeroed again.
     ///

@@ -1,0 +1,229 @@
+//! What makes ticks outlive the process: the frames of all workers for a tick are in the journal before the tick closes.
+//!
+//! ```text
+//!   Parse --Mark: end of tick, its tally--> Ingest --closing(tick)--> frame: head | versions that came to win --> journal
+//!                                                                                        (schemas/frame.rs)
+//!   after a restart:  journal --Frames--> whole ticks, in order --> Engine::recover --> each as its own tick, with its number
+//! ```
+//!
+//! # Invariants
+//! 1. Ingest holds a tick open until its frame is written: no sink is told that a tick has closed which a killed process could lose.
+//! 2. What a frame refers to (texts) is written before it.
+//! 3. After a frame could not be written none is: there is never one that lacks those before it.
+//! 4. A tick counts if the frames of all its workers are there. One that does not was never told to anybody; its number is not used
+//!    again.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+use eddy_schemas::control::DeadLetter;
+use eddy_schemas::frame::{self, Head, Tally};
+use eddy_schemas::stored::Malformed;
+use parking_lot::Mutex;
+
+use crate::journal::{self, Chunk, Journal};
+use crate::spool::Spool;
+
+/// Bytes of frames read at once.
+const READ_BYTES: usize = 4 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    #[error("the state in {path}, frame {number}: {source}")]
+    Frame { path: String, number: u64, source: frame::Error },
+    #[error("the state in {path}: {source}")]
+    Rows { path: String, source: Malformed },
+    #[error("the texts of the state could not be written")]
+    Texts(#[source] io::Error),
+}
+
+/// When frames are made safe against a power cut. Against a killed process they are safe at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fsync {
+    /// At most this long after they are written.
+    Within(Duration),
+    /// Before the tick closes.
+    Tick,
+}
+
+/// What a worker's parser says at the end of a tick.
+#[derive(Debug, Default)]
+pub struct Mark {
+    /// What the tick was made from; the first worker's only.
+    pub binding: Vec<u8>,
+    /// What was read, ignored and dead.
+    pub tally: Tally,
+    pub letters: Vec<DeadLetter>,
+}
+
+/// The journal of frames, open for writing.
+pub struct Durable {
+    journal: Arc<Journal>,
+    /// What frames refer to.
+    texts: Vec<Arc<Spool>>,
+    fsync: Fsync,
+    recovering: AtomicBool,
+    failed: Arc<Mutex<Option<Error>>>,
+    syncer: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Durable {
+    /// Goes on where a journal ends. Until [`Durable::recovered`] nothing is written: what comes has been written before.
+    pub fn new(journal: Arc<Journal>, texts: Vec<Arc<Spool>>, fsync: Fsync) -> io::Result<Durable> {
+        let failed = Arc::new(Mutex::new(None));
+        let syncer = match fsync {
+            Fsync::Tick => None,
+            Fsync::Within(within) => {
+                let (stop, stopped) = bounded::<()>(0);
+                let (journal, texts, failed) = (Arc::clone(&journal), texts.clone(), Arc::clone(&failed));
+                let sync = move || {
+                    while stopped.recv_timeout(within).is_err_and(|e| e.is_timeout()) {
+                        if let Err(e) = sync(&journal, &texts) {
+                            failed.lock().get_or_insert(e);
+                        }
+                    }
+                };
+                Some((stop, std::thread::Builder::new().name("eddy-sync".into()).spawn(sync)?))
+            }
+        };
+        Ok(Durable { journal, texts, fsync, recovering: AtomicBool::new(true), failed, syncer })
+    }
+
+    /// What is there has been fed: from now on frames are written.
+    pub fn recovered(&self) {
+        self.recovering.store(false, Ordering::Release);
+    }
+
+    pub fn is_recovering(&self) -> bool {
+        self.recovering.load(Ordering::Acquire)
+    }
+
+    /// Writes a frame, unless one failed before.
+    pub fn write(&self, frame: &[u8]) {
+        let mut failed = self.failed.lock();
+        if failed.is_some() {
+            return;
+        }
+        drop(failed);
+        let written = self.texts.iter().try_for_each(|texts| texts.flush()).map_err(Error::Texts);
+        let written = written.and_then(|()| self.journal.append(&[frame]).map_err(Error::from));
+        let written = written.and_then(|_| if self.fsync == Fsync::Tick { sync(&self.journal, &self.texts) } else { Ok(()) });
+        if let Err(e) = written {
+            failed = self.failed.lock();
+            failed.get_or_insert(e);
+        }
+    }
+
+    /// Says that the rows of a frame were not what this eddy writes.
+    pub fn fail(&self, malformed: Malformed) {
+        self.failed.lock().get_or_insert_with(|| Error::Rows { path: self.path(), source: malformed });
+    }
+
+    /// Why nothing is written any more. What has closed since is not durable, and must not be told.
+    pub fn failure(&self) -> Option<Error> {
+        self.failed.lock().take()
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failed.lock().is_some()
+    }
+
+    /// Makes everything written safe against a power cut.
+    pub fn sync(&self) -> Result<(), Error> {
+        sync(&self.journal, &self.texts)
+    }
+
+    fn path(&self) -> String {
+        self.journal.path().display().to_string()
+    }
+}
+
+impl Drop for Durable {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.syncer.take() {
+            drop(stop);
+            // It does not panic; if it did, there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Texts first: no frame on disk may refer to what is not.
+fn sync(journal: &Journal, texts: &[Arc<Spool>]) -> Result<(), Error> {
+    texts.iter().try_for_each(|texts| texts.sync()).map_err(Error::Texts)?;
+    Ok(journal.sync()?)
+}
+
+/// A tick as it was decided.
+#[derive(Debug)]
+pub struct Tick {
+    pub number: u64,
+    /// Of all its workers.
+    pub frames: Vec<Frame>,
+}
+
+#[derive(Debug)]
+pub struct Frame {
+    pub head: Head,
+    /// Its versions, encoded.
+    pub rows: Vec<u8>,
+}
+
+impl Tick {
+    /// What it was made from.
+    pub fn binding(&self) -> &[u8] {
+        self.frames.iter().find(|frame| frame.head.worker == 0).map_or(&[], |frame| &frame.head.binding)
+    }
+}
+
+/// Reads whole ticks from a journal, in order.
+pub struct Ticks<'a> {
+    journal: &'a Journal,
+    chunk: Chunk,
+    at: usize,
+    /// Ticks that lack frames.
+    open: BTreeMap<u64, Vec<Frame>>,
+    /// The greatest tick met, whole or not.
+    pub last: u64,
+}
+
+impl<'a> Ticks<'a> {
+    pub fn new(journal: &'a Journal) -> Result<Self, Error> {
+        let chunk = journal.read(journal.range().start, READ_BYTES)?;
+        Ok(Ticks { journal, chunk, at: 0, open: BTreeMap::new(), last: 0 })
+    }
+
+    /// The next whole tick; none at the end.
+    pub fn next(&mut self) -> Result<Option<Tick>, Error> {
+        loop {
+            let Some((number, bytes)) = self.chunk.iter().nth(self.at) else {
+                if self.chunk.is_empty() {
+                    return Ok(None);
+                }
+                (self.chunk, self.at) = (self.journal.read(self.chunk.next(), READ_BYTES)?, 0);
+                continue;
+            };
+            let path = || self.journal.path().display().to_string();
+            let (head, rows) = Head::decode(bytes).map_err(|source| Error::Frame { path: path(), number, source })?;
+            let (tick, workers) = (head.tick, head.workers as usize);
+            let frame = Frame { head, rows: rows.to_vec() };
+            self.at += 1;
+            self.last = self.last.max(tick);
+            let frames = self.open.entry(tick).or_default();
+            frames.push(frame);
+            if frames.len() == workers {
+                let frames = self.open.remove(&tick).expect("it was just there");
+                // Older ones lack what a crash has cut off: a worker writes its frames in order.
+                self.open = self.open.split_off(&tick);
+                return Ok(Some(Tick { number: tick, frames }));
+            }
+        }
+    }
+}

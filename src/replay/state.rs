@@ -1,0 +1,183 @@
+//! The durable state of a replay: what it was given, how far it has come, and the ticks that it has decided.
+//!
+//! ```text
+//!   D/replay.json        the files (path, length, checksum of the start), how many spools of texts there are
+//!   D/state/             the journal of frames: each tick's binding is a Position
+//!   D/texts-0000 ...     texts of records that cannot be read again where they stood
+//! ```
+//!
+//! # Invariants
+//! 1. Files have the numbers that they had in the first run; more may come after them. (Places in the state count on it.)
+//! 2. A file that is not what it was is refused before any work is done.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Error, chain};
+use crate::engine::durable::{Durable, Fsync, Ticks};
+use crate::engine::{Engine, Error as EngineError};
+use crate::journal::{self, Journal};
+use crate::sink::tables;
+use crate::spool::Spool;
+
+/// Of `replay.json`. What is newer is refused.
+const FORMAT: u32 = 1;
+/// How much of a file is looked at to know it again.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// How far a replay has come: the binding of its ticks.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// The file that is being read; the number of files at the end of all.
+    pub input: u32,
+    /// Its blocks that are in.
+    pub blocks: u64,
+    /// Files before it that could not be read to their end.
+    pub incomplete: Vec<String>,
+}
+
+impl Position {
+    pub fn binding(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a position is JSON")
+    }
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Job {
+    format: u32,
+    files: Vec<Known>,
+    /// Spools of texts.
+    texts: u32,
+    /// It decides what is a record.
+    record_bytes_max: usize,
+}
+
+/// What tells a file from another.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Known {
+    path: PathBuf,
+    bytes: u64,
+    head_crc32: u32,
+}
+
+/// An opened state.
+pub(super) struct State {
+    journal: Arc<Journal>,
+    /// All spools; those of this run are the last.
+    pub spools: Vec<Arc<Spool>>,
+}
+
+fn refused(what: String) -> Error {
+    Error::Usage(what)
+}
+
+fn failed(folder: &Path) -> impl Fn(io::Error) -> Error {
+    move |e| Error::failed(format!("the state in {} could not be written", folder.display()), e)
+}
+
+impl State {
+    /// Opens or makes the state of a job.
+    pub fn open(job: &super::Job, folder: &Path) -> Result<State, Error> {
+        let files = job.files.iter().map(|path| known(path)).collect::<Result<Vec<_>, Error>>()?;
+        std::fs::create_dir_all(folder).map_err(|e| refused(format!("{} cannot be made: {e}", folder.display())))?;
+        let journal = Journal::open(&folder.join("state"), journal::Config::default()).map_err(|e| refused(chain(&e)))?;
+        let path = folder.join("replay.json");
+        let before = match File::open(&path) {
+            Ok(file) => Some(parse(&path, file)?),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && journal.range().is_empty() => None,
+            Err(e) => return Err(refused(format!("{} cannot be read ({e}): give another --data-dir, or remove it", path.display()))),
+        };
+        let mut texts = 0;
+        if let Some(before) = before {
+            check(&before, &files, job.limits.record_bytes_max, folder)?;
+            texts = before.texts;
+        }
+        let now = Job { format: FORMAT, files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max };
+        write(&now, folder, &path).map_err(failed(folder))?;
+        let spool = |number| Spool::open(&folder.join(format!("texts-{number:04}"))).map(Arc::new);
+        let spools = (0..now.texts).map(spool).collect::<io::Result<_>>().map_err(failed(folder))?;
+        Ok(State { journal: Arc::new(journal), spools })
+    }
+
+    pub fn durable(&self, fsync: Fsync) -> Result<Arc<Durable>, Error> {
+        let durable = Durable::new(Arc::clone(&self.journal), self.spools.clone(), fsync);
+        durable.map(Arc::new).map_err(|e| Error::failed("no thread can be started", e))
+    }
+
+    /// Feeds the engine what is there; gives how far it had come.
+    pub fn recover(&self, engine: &mut Engine, mut look: impl FnMut() -> Result<(), Error>) -> Result<Position, Error> {
+        let failed = |e: EngineError| Error::failed("the state could not be read", e);
+        let mut ticks = Ticks::new(&self.journal).map_err(|e| failed(e.into()))?;
+        let mut position = Position::default();
+        while let Some(tick) = ticks.next().map_err(|e| failed(e.into()))? {
+            look()?;
+            position = serde_json::from_slice(tick.binding())
+                .map_err(|e| Error::failed(format!("the state in {} is not a replay's", self.journal.path().display()), e))?;
+            engine.recover(tick).map_err(failed)?;
+        }
+        engine.recovered(ticks.last).map_err(failed)?;
+        Ok(position)
+    }
+}
+
+fn parse(path: &Path, file: File) -> Result<Job, Error> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    let damaged = |e: &dyn std::error::Error| refused(format!("{} is damaged ({e}): remove its folder and run again", path.display()));
+    let text = io::read_to_string(file).map_err(|e| damaged(&e))?;
+    match serde_json::from_str(&text) {
+        Ok(Head { format }) if format > FORMAT => {
+            Err(refused(format!("{} has format {format}, newer than {FORMAT} which this eddy reads: use a newer eddy", path.display())))
+        }
+        _ => serde_json::from_str(&text).map_err(|e| damaged(&e)),
+    }
+}
+
+/// A job goes on only with what it was begun with.
+fn check(before: &Job, files: &[Known], record_bytes_max: usize, folder: &Path) -> Result<(), Error> {
+    let advice = format!("give what it was begun with, or another --data-dir than {}", folder.display());
+    if before.record_bytes_max != record_bytes_max {
+        return Err(refused(format!("this replay was begun with --record-bytes-max {}: {advice}", before.record_bytes_max)));
+    }
+    for (number, then) in before.files.iter().enumerate() {
+        let path = then.path.display();
+        match files.get(number) {
+            Some(now) if now == then => {}
+            Some(now) if now.path == then.path => {
+                return Err(refused(format!("{path} is not what it was when this replay was begun (then {} bytes): {advice}", then.bytes)));
+            }
+            _ => return Err(refused(format!("file {} of this replay was {path}: {advice}", number + 1))),
+        }
+    }
+    Ok(())
+}
+
+fn known(path: &Path) -> Result<Known, Error> {
+    let look = || {
+        let path = path.canonicalize()?;
+        let file = File::open(&path)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(io::Error::other("it is no file, and could not be read again"));
+        }
+        let mut head = vec![];
+        file.take(HEAD_BYTES).read_to_end(&mut head)?;
+        Ok(Known { path, bytes: meta.len(), head_crc32: crc32fast::hash(&head) })
+    };
+    look().map_err(|e| refused(format!("{} cannot be a part of a durable replay: {e}", path.display())))
+}
+
+fn write(job: &Job, folder: &Path, path: &Path) -> io::Result<()> {
+    let mut file = tables::beside(folder)?;
+    serde_json::to_writer_pretty(&mut file, job)?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    tables::publish(file, path)?;
+    File::open(folder)?.sync_all()
+}

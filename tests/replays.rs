@@ -5,6 +5,7 @@ mod bad_files;
 mod bad_records;
 mod command_line;
 mod data;
+mod durable;
 mod endings;
 mod interrupts;
 mod outputs;

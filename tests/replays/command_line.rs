@@ -57,8 +57,6 @@ fn values_out_of_their_range_are_refused() {
 
 #[test]
 fn what_is_not_there_yet_is_said_plainly() {
-    let ran = run(["replay", "--state", "durable", "x"]).ends(2);
-    assert!(ran.stderr.contains("--state durable is not there yet") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
     let ran = run(["replay", "--retention", "90d", "x"]).ends(2);
     assert!(ran.stderr.contains("--retention is not there yet"), "{}", ran.stderr);
 }

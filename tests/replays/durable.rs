@@ -1,0 +1,184 @@
+//! `--state durable`: killed at any moment, a replay goes on where it was, and nothing is lost or counted twice.
+//!
+//! Run one again: `EDDY_SEED=<seed> cargo test --test tests durable`. More: `EDDY_RUNS=50`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use super::archives::{gzip, zstd};
+use super::run::{Place, Ran};
+use crate::generate::{self, Random, Shape};
+use crate::harness::difference;
+use crate::oracle::{Counts, Oracle, Tables};
+
+const RUNS: u64 = 3;
+/// Kills of one replay before it is left alone.
+const KILLS: usize = 6;
+
+/// Files with a history in them, and what must come out.
+struct History {
+    files: Vec<PathBuf>,
+    tables: Tables,
+    counts: Counts,
+}
+
+fn history(place: &Place, seed: u64) -> History {
+    let shape = Shape { records: 6_000, users: 80, conversations: 50, messages: 2_500, days: 30, reorder: usize::MAX, ..Shape::medium() };
+    let lines = generate::history(seed, &shape);
+    let mut oracle = Oracle::new(generate::NOW);
+    lines.iter().for_each(|line| oracle.record(line.as_bytes()));
+    // Plain files are read again where texts are wanted, archives are not: theirs are kept.
+    let files = lines.chunks(lines.len() / 4 + 1).enumerate().map(|(n, lines)| {
+        let bytes = (lines.join("\n") + "\n").into_bytes();
+        match n {
+            1 => place.file("1.ndjson.zst", zstd(&bytes)),
+            2 => place.file("2.ndjson.gz", gzip(&bytes)),
+            n => place.file(&format!("{n}.ndjson"), bytes),
+        }
+    });
+    History { files: files.collect(), tables: oracle.tables(), counts: oracle.counts() }
+}
+
+fn durable(place: &Place, workers: usize, files: &[PathBuf]) -> std::process::Command {
+    let mut command = place.replay(["--state", "durable", "--tick-records-max", "40", "--data-dir"]);
+    command.arg(place.path("data")).args(["--workers", &workers.to_string()]).args(files);
+    command
+}
+
+fn is_right(place: &Place, ran: Ran, history: &History, again: &str) {
+    let summary = ran.ends(0).summary();
+    if let Some(difference) = difference(&place.tables(), &history.tables) {
+        panic!("{difference}\n{again}");
+    }
+    let dead: u64 = history.counts.dead.values().sum();
+    assert_eq!((summary.n("read"), summary.n("dead_letters")), (history.counts.read, dead), "{}\n{again}", summary.0);
+    assert_eq!(place.letters().len() as u64, dead, "each dead letter once\n{again}");
+}
+
+/// Bytes of frames so far.
+fn written(data: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(data.join("state")) else { return 0 };
+    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|meta| meta.len()).sum()
+}
+
+/// Kills a replay once it has written so much more; false where it ended before.
+fn kill_after(child: &mut Child, data: &Path, bytes: u64) -> bool {
+    let (started, enough) = (Instant::now(), written(data) + bytes);
+    while written(data) < enough {
+        if child.try_wait().expect("a child").is_some() {
+            return false;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "no progress");
+        std::thread::sleep(Duration::from_micros(300));
+    }
+    child.kill().expect("a child");
+    child.wait().expect("a child");
+    true
+}
+
+#[test]
+fn a_replay_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
+    let seeds = match std::env::var("EDDY_SEED") {
+        Ok(seed) => vec![seed.parse().expect("EDDY_SEED is a number")],
+        Err(_) => (0..std::env::var("EDDY_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)).collect(),
+    };
+    let mut kills = 0;
+    for seed in seeds {
+        let again = format!("EDDY_SEED={seed} cargo test --test tests durable");
+        let (place, mut random) = (Place::new(), Random(seed));
+        let history = history(&place, seed);
+        for _ in 0..KILLS {
+            let mut command = durable(&place, 1 + random.below(3), &history.files);
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+            // Sometimes while it still reads what it has written.
+            let bytes = if random.chance(30) { 0 } else { random.below(150_000) as u64 };
+            if bytes == 0 {
+                std::thread::sleep(Duration::from_millis(random.below(60) as u64));
+            }
+            if !kill_after(&mut child, &place.path("data"), bytes) {
+                break;
+            }
+            kills += 1;
+        }
+        let ran = Ran::of(&mut durable(&place, 1 + random.below(3), &history.files));
+        is_right(&place, ran, &history, &again);
+        // Once more, with nothing left to read.
+        let ran = Ran::of(&mut durable(&place, 1 + random.below(3), &history.files));
+        is_right(&place, ran, &history, &again);
+    }
+    assert!(kills > 0, "nothing was killed");
+}
+
+#[test]
+fn an_interrupted_replay_goes_on_and_takes_more_files() {
+    let place = Place::new();
+    let history = history(&place, 77);
+    let some = Ran::of(&mut durable(&place, 2, &history.files[..2])).ends(0).summary();
+    assert!(some.n("read") > 0 && some.n("read") < history.counts.read);
+    is_right(&place, Ran::of(&mut durable(&place, 1, &history.files)), &history, "more files");
+}
+
+#[test]
+fn a_state_of_another_job_is_refused_before_any_work() {
+    let place = Place::new();
+    let history = history(&place, 5);
+    Ran::of(&mut durable(&place, 1, &history.files)).ends(0);
+    let refused = |command: &mut std::process::Command, why: &str| {
+        let ran = Ran::of(command).ends(2);
+        assert!(ran.stderr.contains(why) && ran.stderr.lines().count() == 1, "{why}: {}", ran.stderr);
+    };
+    let mut other = history.files.clone();
+    other.swap(0, 3);
+    refused(&mut durable(&place, 1, &other), "file 1 of this replay was");
+    refused(&mut durable(&place, 1, &history.files[1..]), "file 1 of this replay was");
+    refused(durable(&place, 1, &history.files).args(["--record-bytes-max", "1000"]), "begun with --record-bytes-max");
+    refused(&mut durable(&place, 1, &[PathBuf::from("-")]), "- cannot be a part of a durable replay");
+    let mut bytes = std::fs::read(&history.files[3]).expect("a file");
+    bytes.extend_from_slice(b"{}\n");
+    std::fs::write(&history.files[3], bytes).expect("room");
+    refused(&mut durable(&place, 1, &history.files), "is not what it was when this replay was begun");
+    refused(&mut place.replay(["--state", "durable", "x"]), "--state durable needs --data-dir");
+    let record = place.path("data/replay.json");
+    let text = std::fs::read_to_string(&record).expect("what it was given");
+    std::fs::write(&record, text.replace("\"format\": 1", "\"format\": 2")).expect("room");
+    refused(&mut durable(&place, 1, &history.files), "newer than 1");
+    std::fs::remove_file(&record).expect("it was there");
+    refused(&mut durable(&place, 1, &history.files), "replay.json cannot be read");
+}
+
+#[test]
+fn two_replays_do_not_share_a_state() {
+    let place = Place::new();
+    let history = history(&place, 6);
+    let _lock = {
+        std::fs::create_dir_all(place.path("data/state")).expect("a folder");
+        eddy::journal::Lock::take(&place.path("data/state")).expect("nobody has it")
+    };
+    let ran = Ran::of(&mut durable(&place, 1, &history.files)).ends(2);
+    assert!(ran.stderr.contains(&format!("in use by process {}", std::process::id())), "{}", ran.stderr);
+}
+
+#[test]
+fn a_flipped_bit_is_found_or_harmless() {
+    let place = Place::new();
+    let history = history(&place, 8);
+    Ran::of(&mut durable(&place, 1, &history.files)).ends(0);
+    let segment = std::fs::read_dir(place.path("data/state")).expect("a state").map(|entry| entry.expect("an entry").path());
+    let segment = segment.into_iter().find(|path| path.extension().is_some_and(|e| e == "journal")).expect("a segment");
+    let (whole, mut random, mut found) = (std::fs::read(&segment).expect("a segment"), Random(8), 0);
+    for flip in 0..12 {
+        let (mut bytes, at) = (whole.clone(), random.below(whole.len()));
+        bytes[at] ^= 1 << random.below(8);
+        std::fs::write(&segment, bytes).expect("room");
+        let ran = Ran::of(&mut durable(&place, 1, &history.files));
+        if ran.code == 0 {
+            // Taken for a torn tail: what it held was read again.
+            is_right(&place, ran, &history, &format!("flip {flip} at {at}"));
+        } else {
+            assert!(ran.stderr.contains(".journal is damaged at byte"), "flip {flip} at {at}: {}", ran.stderr);
+            found += 1;
+        }
+    }
+    assert!(found > 0, "a bit in the middle is no torn tail");
+}

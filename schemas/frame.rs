@@ -10,16 +10,18 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Version;
 use crate::control::DeadLetter;
 use crate::parse::known::Known;
-use crate::stored::{self, Malformed, Reader};
+use crate::stored::{self, Malformed, Reader, slice};
 
 /// Of the bytes below. A reader refuses what is newer.
 pub const FORMAT: u8 = 1;
 
 /// What happened to the records that one worker read in one tick.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     pub read: u64,
     pub applied: u64,
@@ -116,11 +118,6 @@ impl Head {
         let rows = reader.rest();
         Ok((Head { tick, worker, workers, binding, tally, letters }, rows))
     }
-}
-
-fn slice(bytes: &[u8], out: &mut Vec<u8>) {
-    stored::varint(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
 }
 
 /// The rows of a frame.

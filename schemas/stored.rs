@@ -1,7 +1,7 @@
 //! A version as bytes that outlive the process: what frames and snapshots hold.
 //!
 //! ```text
-//!   flags u16 | id | conversation | parent? | community? | user? | user_name? | community_name? | created_at? | edited_at? | score?
+//!   length | flags u16 | id | conversation | parent? | community? | user? | user_name? | community_name? | created_at? | edited_at? | score?
 //!             | version | update_id? | characters | text_hash? 8 | place 8          numbers: varints, zigzag where they may be negative
 //!   id:   tag 1 | number                     Reddit             name:  prefix 1 | length | bytes      prefix: "" reddit: telegram: ":"
 //!         tag 1 | chat's name | number       Telegram
@@ -38,6 +38,49 @@ const PREFIXES: [&str; 4] = ["", REDDIT, TELEGRAM, DISPLAY];
 
 /// Appends a version.
 pub fn version(version: &Version, out: &mut Vec<u8>) {
+    // Most are shorter than 128 bytes: their length has one byte.
+    let start = out.len();
+    out.push(0);
+    fields(version, out);
+    let length = out.len() - start - 1;
+    if length < 128 {
+        out[start] = length as u8;
+    } else {
+        let mut long = Vec::with_capacity(10);
+        varint(length as u64, &mut long);
+        out.splice(start..=start, long);
+    }
+}
+
+/// The next version's bytes without their length, and what comes after it; none where no whole version is.
+pub fn split(rows: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut known = Known::default();
+    let mut reader = Reader::new(rows, &mut known);
+    let row = reader.slice().ok()?;
+    Some((row, reader.rest))
+}
+
+/// The bytes of the message's id within those of a version: equal for versions of one message only.
+pub fn id(row: &[u8]) -> Option<&[u8]> {
+    let mut known = Known::default();
+    let mut reader = Reader::new(row.get(2..)?, &mut known);
+    let whole = reader.rest;
+    match reader.byte().ok()? {
+        1 | 2 => _ = reader.varint().ok()?,
+        3 | 4 => {
+            reader.byte().ok()?;
+            reader.slice().ok()?;
+            reader.varint().ok()?;
+        }
+        _ => {
+            reader.byte().ok()?;
+            reader.slice().ok()?;
+        }
+    }
+    Some(&whole[..whole.len() - reader.rest.len()])
+}
+
+fn fields(version: &Version, out: &mut Vec<u8>) {
     let flags = [
         (TOMBSTONE, version.tombstone),
         (EDITED, version.edited),
@@ -80,6 +123,12 @@ pub(crate) fn name(name: Name, out: &mut Vec<u8>) {
     out.extend_from_slice(rest.as_bytes());
 }
 
+/// Appends a length and so many bytes.
+pub fn slice(bytes: &[u8], out: &mut Vec<u8>) {
+    varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
 pub(crate) fn varint(mut n: u64, out: &mut Vec<u8>) {
     while n >= 128 {
         out.push(n as u8 | 128);
@@ -118,6 +167,15 @@ impl<'a, 'k> Reader<'a, 'k> {
     }
 
     pub fn version(&mut self) -> Result<Version, Malformed> {
+        let row = self.slice()?;
+        let rest = std::mem::replace(&mut self.rest, row);
+        let version = self.fields();
+        let whole = self.rest.is_empty();
+        self.rest = rest;
+        if whole { version } else { Err(Malformed) }
+    }
+
+    fn fields(&mut self) -> Result<Version, Malformed> {
         let flags = u16::from_le_bytes(self.bytes()?);
         let has = |flag| flags & flag != 0;
         if flags >= TEXT_HASH << 1 {
@@ -248,10 +306,16 @@ mod tests {
             versions.iter().for_each(|one| version(one, &mut bytes));
             let mut known = Known::new();
             let mut reader = Reader::new(&bytes, &mut known);
+            let mut rest = &bytes[..];
             for version in versions {
                 prop_assert_eq!(reader.version(), Ok(version));
+                let (row, after) = split(rest).expect("a version");
+                let mut stored = vec![];
+                version.id.store(&mut stored);
+                prop_assert_eq!(super::id(row), Some(&stored[..]));
+                rest = after;
             }
-            prop_assert!(reader.is_empty());
+            prop_assert!(reader.is_empty() && rest.is_empty());
         }
 
         #[test]

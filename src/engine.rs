@@ -19,6 +19,7 @@ pub mod durable;
 pub mod frontiers;
 pub mod ingest;
 pub mod parse;
+pub mod snapshot;
 pub mod state;
 mod worker;
 
@@ -29,6 +30,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use eddy_dataflows::views::Definition;
 use eddy_schemas::Changes;
 use eddy_schemas::control::DeadLetter;
+use eddy_schemas::frame::Tally;
 
 pub use batch::{Batch, Raw};
 pub use counts::Counts;
@@ -136,23 +138,42 @@ impl Engine {
         Ok(Engine { config, feeders, guards, frontiers, counts, clock, outputs, tick, records_in_tick, binding, next_worker })
     }
 
+    /// Feeds versions of a snapshot, as part of this tick.
+    pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>) -> Result<(), Error> {
+        if tick > self.tick {
+            self.end_tick(tick)?;
+        }
+        self.feed(Batch::Frame(versions))
+    }
+
     /// Feeds a tick that was decided before, as it was and with its number.
     pub fn recover(&mut self, tick: Tick) -> Result<(), Error> {
         assert!(tick.number >= self.tick, "ticks are recovered in order, before anything new");
-        self.tick = tick.number;
+        if tick.number > self.tick {
+            self.end_tick(tick.number)?;
+        }
         for Frame { head, rows } in tick.frames {
-            self.counts.add(&head.tally);
-            for letter in head.letters {
-                // Nobody reads outputs any more: the process is ending.
-                let _ = self.outputs.send(Output::Dead(letter));
-            }
+            self.recover_tally(&head.tally);
+            head.letters.into_iter().for_each(|letter| self.recover_letter(letter));
             self.feed(Batch::Frame(rows))?;
         }
-        self.end_tick(tick.number + 1)
+        Ok(())
+    }
+
+    /// Counts what was counted before.
+    pub fn recover_tally(&self, tally: &Tally) {
+        self.counts.add(tally);
+    }
+
+    /// Says a dead letter again.
+    pub fn recover_letter(&self, letter: DeadLetter) {
+        // Nobody reads outputs any more: the process is ending.
+        let _ = self.outputs.send(Output::Dead(letter));
     }
 
     /// Waits until everything recovered is out; ticks are new from now on, and greater than `last`.
     pub fn recovered(&mut self, last: u64) -> Result<(), Error> {
+        self.end_tick(self.tick + 1)?;
         let durable = self.config.durable.as_ref().expect("what is recovered is durable");
         while !self.frontiers.wait(self.tick - 1, Duration::from_secs(1)) {}
         durable.failure().map_or(Ok(()), Err)?;

@@ -152,6 +152,11 @@ impl Journal {
         shared.sealed.front().copied().unwrap_or(shared.active.first)..shared.next
     }
 
+    /// The number after the last frame that stands in a sealed segment.
+    pub fn sealed_end(&self) -> u64 {
+        self.shared.read().active.first
+    }
+
     /// Appends frames; gives their numbers. Safe against a killed process at return, against a power cut after [`sync`](Self::sync).
     pub fn append<F: AsRef<[u8]>>(&self, frames: &[F]) -> Result<Range<u64>, Error> {
         self.append_parts(frames.iter().map(|frame| [frame.as_ref()]))

@@ -27,12 +27,12 @@ use eddy_dataflows::views::Definition;
 
 pub use interrupt::Interrupt;
 pub use meter::Meter;
+pub use state::Durability;
 pub use summary::{Summary, peak_rss_bytes};
 pub use texts::{ReplayTexts, input_of_spool};
 
 use crate::cli::Error;
 use crate::clock;
-use crate::engine::durable::Fsync;
 use crate::engine::{self, Engine, parse};
 use crate::sink::tables::Format;
 use crate::source::dumps::{Limits, Reader};
@@ -53,8 +53,8 @@ pub struct Job {
     pub workers: usize,
     /// For temporary files.
     pub folder: PathBuf,
-    /// Where the state is kept, and when it is safe against a power cut; none: in memory only.
-    pub state: Option<(PathBuf, Fsync)>,
+    /// Where the state is kept; none: in memory only.
+    pub state: Option<Durability>,
     /// For tables and dead letters; none: only the summary is wanted.
     pub output: Option<PathBuf>,
     pub format: Format,
@@ -72,12 +72,12 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let started = Instant::now();
     let reader = Reader::new(job.files.clone(), job.limits);
     checks::all(&job, &reader)?;
-    let state = job.state.as_ref().map(|(folder, _)| State::open(&job, folder)).transpose()?;
+    let state = job.state.as_ref().map(|durability| State::open(&job, durability)).transpose()?;
     let spools = match &state {
         Some(state) => state.spools.clone(),
         None => temporary_spools(&job)?,
     };
-    let durable = state.as_ref().zip(job.state.as_ref()).map(|(state, (_, fsync))| state.durable(*fsync)).transpose()?;
+    let durable = state.as_ref().map(|state| Arc::clone(&state.durable));
     let texts = Arc::new(ReplayTexts::new(job.files.clone(), spools.clone()));
     // Those of this run are the last.
     let mine = (0..spools.len()).skip(spools.len() - job.workers);
@@ -105,7 +105,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let feed = Feed { interrupt, shown, texts: &texts, sink_failed: &sink_failed, durable: durable.as_deref(), files };
     let (collected, incomplete) = std::thread::scope(|scope| {
         let sink = scope.spawn(|| sink::collect(&job, outputs, &sink_failed));
-        let from = state.as_ref().map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, || interrupt.check()));
+        let from = state.map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, || interrupt.check()));
         let incomplete = from.and_then(|from| feed.run(engine, reader, spares, from));
         let collected = sink.join().expect("the sink does not panic");
         Ok::<_, Error>((collected?, incomplete?))

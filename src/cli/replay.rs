@@ -10,7 +10,7 @@ use eddy_dataflows::views::Definition;
 
 use super::{Error, counted, print};
 use crate::engine::durable::Fsync;
-use crate::replay::{Interrupt, Job, Meter, Summary, run};
+use crate::replay::{Durability, Interrupt, Job, Meter, Summary, run};
 use crate::sink::tables::Format;
 use crate::source::dumps::Limits;
 
@@ -39,6 +39,9 @@ pub struct Replay {
     /// either way
     #[arg(long, default_value = "100ms", value_parser = fsync, value_name = "WHEN")]
     fsync: FsyncWhen,
+    /// With --state durable: bytes of changes after which a snapshot is made of them
+    #[arg(long, default_value_t = 16 << 20, value_name = "N", value_parser = clap::value_parser!(u32).range(4_096..=1 << 30))]
+    snapshot_bytes: u32,
     /// Folder for state and temporary files; the one of --output by default
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
@@ -108,7 +111,9 @@ impl Replay {
         }
         let state = match (self.state, &self.data_dir) {
             (StateIn::None, _) => None,
-            (StateIn::Durable, Some(folder)) => Some((folder.clone(), self.fsync.0)),
+            (StateIn::Durable, Some(folder)) => {
+                Some(Durability { folder: folder.clone(), fsync: self.fsync.0, snapshot_bytes: self.snapshot_bytes })
+            }
             (StateIn::Durable, None) => return Err(Error::Usage("--state durable needs --data-dir: the folder that keeps it".into())),
         };
         let strict = self.strict;

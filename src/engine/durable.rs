@@ -13,20 +13,23 @@
 //! 4. A tick counts if the frames of all its workers are there. One that does not was never told to anybody; its number is not used
 //!    again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::{self, Head, Tally};
 use eddy_schemas::stored::Malformed;
 use parking_lot::Mutex;
+use tracing::warn;
 
-use crate::journal::{self, Chunk, Journal};
+use super::snapshot::Snapshots;
+use crate::cli::chain;
+use crate::journal::{self, Journal};
 use crate::spool::Spool;
 
 /// Bytes of frames read at once.
@@ -40,6 +43,8 @@ pub enum Error {
     Frame { path: String, number: u64, source: frame::Error },
     #[error("the state in {path}: {source}")]
     Rows { path: String, source: Malformed },
+    #[error("the snapshot {path}")]
+    Snapshot { path: String, source: io::Error },
     #[error("the texts of the state could not be written")]
     Texts(#[source] io::Error),
 }
@@ -71,29 +76,58 @@ pub struct Durable {
     fsync: Fsync,
     recovering: AtomicBool,
     failed: Arc<Mutex<Option<Error>>>,
-    syncer: Option<(Sender<()>, JoinHandle<()>)>,
+    /// Threads beside the work, and what stops them.
+    beside: Mutex<Vec<(Sender<()>, JoinHandle<()>)>>,
+}
+
+/// How often it is looked whether there are frames to make a snapshot of.
+const SNAPSHOT_LOOK: Duration = Duration::from_millis(100);
+/// After a snapshot that could not be made.
+const SNAPSHOT_AGAIN: Duration = Duration::from_secs(10);
+
+/// Calls `work` each time that `every` has passed, until it is dropped.
+fn beside(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = bounded::<()>(0);
+    let run = move || {
+        while stopped.recv_timeout(every).is_err_and(|e| e.is_timeout()) {
+            work();
+        }
+    };
+    Ok((stop, std::thread::Builder::new().name(name.into()).spawn(run)?))
 }
 
 impl Durable {
     /// Goes on where a journal ends. Until [`Durable::recovered`] nothing is written: what comes has been written before.
     pub fn new(journal: Arc<Journal>, texts: Vec<Arc<Spool>>, fsync: Fsync) -> io::Result<Durable> {
         let failed = Arc::new(Mutex::new(None));
-        let syncer = match fsync {
-            Fsync::Tick => None,
-            Fsync::Within(within) => {
-                let (stop, stopped) = bounded::<()>(0);
-                let (journal, texts, failed) = (Arc::clone(&journal), texts.clone(), Arc::clone(&failed));
-                let sync = move || {
-                    while stopped.recv_timeout(within).is_err_and(|e| e.is_timeout()) {
-                        if let Err(e) = sync(&journal, &texts) {
-                            failed.lock().get_or_insert(e);
-                        }
-                    }
-                };
-                Some((stop, std::thread::Builder::new().name("eddy-sync".into()).spawn(sync)?))
+        let mut threads = vec![];
+        if let Fsync::Within(within) = fsync {
+            let (journal, texts, failed) = (Arc::clone(&journal), texts.clone(), Arc::clone(&failed));
+            let work = move || {
+                if let Err(e) = sync(&journal, &texts) {
+                    failed.lock().get_or_insert(e);
+                }
+            };
+            threads.push(beside("eddy-sync", within, work)?);
+        }
+        Ok(Durable { journal, texts, fsync, recovering: AtomicBool::new(true), failed, beside: Mutex::new(threads) })
+    }
+
+    /// Makes snapshots from now on, beside the work, whenever a segment of the journal is sealed.
+    pub fn keep_small(&self, mut snapshots: Snapshots) -> io::Result<()> {
+        let (journal, mut not_before) = (Arc::clone(&self.journal), Instant::now());
+        let work = move || {
+            if journal.sealed_end() == journal.range().start || Instant::now() < not_before {
+                return;
+            }
+            if let Err(e) = snapshots.take(&journal) {
+                // The frames stay until one can be made.
+                warn!(error = %chain(&e), "no snapshot could be made");
+                not_before = Instant::now() + SNAPSHOT_AGAIN;
             }
         };
-        Ok(Durable { journal, texts, fsync, recovering: AtomicBool::new(true), failed, syncer })
+        self.beside.lock().push(beside("eddy-snapshot", SNAPSHOT_LOOK, work)?);
+        Ok(())
     }
 
     /// What is there has been fed: from now on frames are written.
@@ -147,7 +181,7 @@ impl Durable {
 
 impl Drop for Durable {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.syncer.take() {
+        for (stop, thread) in self.beside.get_mut().drain(..) {
             drop(stop);
             // It does not panic; if it did, there is nobody left to tell.
             let _ = thread.join();
@@ -186,44 +220,74 @@ impl Tick {
 /// Reads whole ticks from a journal, in order.
 pub struct Ticks<'a> {
     journal: &'a Journal,
-    chunk: Chunk,
-    at: usize,
-    /// Ticks that lack frames.
-    open: BTreeMap<u64, Vec<Frame>>,
+    /// Frames that were read, by number.
+    frames: VecDeque<(u64, Frame)>,
+    /// The frame to be read next.
+    next: u64,
+    /// Frames from this number on are left alone.
+    end: u64,
+    /// Ticks up to this one are left out: a snapshot has them.
+    after: u64,
+    /// Ticks that lack frames, and the number of the first of those.
+    open: BTreeMap<u64, (u64, Vec<Frame>)>,
     /// The greatest tick met, whole or not.
     pub last: u64,
 }
 
 impl<'a> Ticks<'a> {
-    pub fn new(journal: &'a Journal) -> Result<Self, Error> {
-        let chunk = journal.read(journal.range().start, READ_BYTES)?;
-        Ok(Ticks { journal, chunk, at: 0, open: BTreeMap::new(), last: 0 })
+    /// Of all frames, after this tick.
+    pub fn after(journal: &'a Journal, after: u64) -> Self {
+        Self::until(journal, u64::MAX, after)
+    }
+
+    /// Of the frames before `end`, after this tick.
+    pub fn until(journal: &'a Journal, end: u64, after: u64) -> Self {
+        Ticks { journal, frames: VecDeque::new(), next: journal.range().start, end, after, open: BTreeMap::new(), last: after }
+    }
+
+    /// The first frame of a tick that was not whole yet; those before it have been given.
+    pub fn needed(&self) -> u64 {
+        let open = self.open.values().map(|(number, _)| *number).min();
+        open.unwrap_or(self.end).min(self.end)
     }
 
     /// The next whole tick; none at the end.
     pub fn next(&mut self) -> Result<Option<Tick>, Error> {
         loop {
-            let Some((number, bytes)) = self.chunk.iter().nth(self.at) else {
-                if self.chunk.is_empty() {
+            let Some((number, frame)) = self.frames.pop_front() else {
+                if !self.fill()? {
                     return Ok(None);
                 }
-                (self.chunk, self.at) = (self.journal.read(self.chunk.next(), READ_BYTES)?, 0);
                 continue;
             };
-            let path = || self.journal.path().display().to_string();
-            let (head, rows) = Head::decode(bytes).map_err(|source| Error::Frame { path: path(), number, source })?;
-            let (tick, workers) = (head.tick, head.workers as usize);
-            let frame = Frame { head, rows: rows.to_vec() };
-            self.at += 1;
+            let (tick, workers) = (frame.head.tick, frame.head.workers as usize);
             self.last = self.last.max(tick);
-            let frames = self.open.entry(tick).or_default();
+            if tick <= self.after {
+                continue;
+            }
+            let (_, frames) = self.open.entry(tick).or_insert_with(|| (number, vec![]));
             frames.push(frame);
             if frames.len() == workers {
-                let frames = self.open.remove(&tick).expect("it was just there");
+                let (_, frames) = self.open.remove(&tick).expect("it was just there");
                 // Older ones lack what a crash has cut off: a worker writes its frames in order.
                 self.open = self.open.split_off(&tick);
                 return Ok(Some(Tick { number: tick, frames }));
             }
         }
+    }
+
+    /// Reads more frames; false at the end.
+    fn fill(&mut self) -> Result<bool, Error> {
+        if self.next >= self.end {
+            return Ok(false);
+        }
+        let chunk = self.journal.read(self.next, READ_BYTES)?;
+        for (number, bytes) in chunk.iter().take_while(|(number, _)| *number < self.end) {
+            let path = || self.journal.path().display().to_string();
+            let (head, rows) = Head::decode(bytes).map_err(|source| Error::Frame { path: path(), number, source })?;
+            self.frames.push_back((number, Frame { head, rows: rows.to_vec() }));
+        }
+        self.next = chunk.next();
+        Ok(!chunk.is_empty())
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   D/replay.json        the files (path, length, checksum of the start), how many spools of texts there are
 //!   D/state/             the journal of frames: each tick's binding is a Position
+//!   D/snapshots/         what older frames said
 //!   D/texts-0000 ...     texts of records that cannot be read again where they stood
 //! ```
 //!
@@ -15,10 +16,12 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use eddy_schemas::stored;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Error, chain};
-use crate::engine::durable::{Durable, Fsync, Ticks};
+use crate::engine::durable::{self, Durable, Fsync, Ticks};
+use crate::engine::snapshot::Snapshots;
 use crate::engine::{Engine, Error as EngineError};
 use crate::journal::{self, Journal};
 use crate::sink::tables;
@@ -28,6 +31,19 @@ use crate::spool::Spool;
 const FORMAT: u32 = 1;
 /// How much of a file is looked at to know it again.
 const HEAD_BYTES: u64 = 64 << 10;
+
+/// Versions of a snapshot that are fed at once, and in one tick.
+const VERSIONS_A_BATCH: u64 = 1 << 12;
+const VERSIONS_A_TICK: u64 = 1 << 16;
+
+/// How a state is kept.
+#[derive(Clone, Debug)]
+pub struct Durability {
+    pub folder: PathBuf,
+    pub fsync: Fsync,
+    /// Bytes of frames after which a snapshot is made.
+    pub snapshot_bytes: u32,
+}
 
 /// How far a replay has come: the binding of its ticks.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -67,6 +83,8 @@ struct Known {
 /// An opened state.
 pub(super) struct State {
     journal: Arc<Journal>,
+    snapshots: Snapshots,
+    pub durable: Arc<Durable>,
     /// All spools; those of this run are the last.
     pub spools: Vec<Arc<Spool>>,
 }
@@ -81,10 +99,13 @@ fn failed(folder: &Path) -> impl Fn(io::Error) -> Error {
 
 impl State {
     /// Opens or makes the state of a job.
-    pub fn open(job: &super::Job, folder: &Path) -> Result<State, Error> {
+    pub fn open(job: &super::Job, durability: &Durability) -> Result<State, Error> {
+        let folder = &durability.folder;
         let files = job.files.iter().map(|path| known(path)).collect::<Result<Vec<_>, Error>>()?;
         std::fs::create_dir_all(folder).map_err(|e| refused(format!("{} cannot be made: {e}", folder.display())))?;
-        let journal = Journal::open(&folder.join("state"), journal::Config::default()).map_err(|e| refused(chain(&e)))?;
+        let config = journal::Config { segment_bytes: durability.snapshot_bytes, ..journal::Config::default() };
+        let journal = Journal::open(&folder.join("state"), config).map_err(|e| refused(chain(&e)))?;
+        let snapshots = Snapshots::open(&folder.join("snapshots")).map_err(|e| refused(chain(&e)))?;
         let path = folder.join("replay.json");
         let before = match File::open(&path) {
             Ok(file) => Some(parse(&path, file)?),
@@ -99,28 +120,77 @@ impl State {
         let now = Job { format: FORMAT, files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max };
         write(&now, folder, &path).map_err(failed(folder))?;
         let spool = |number| Spool::open(&folder.join(format!("texts-{number:04}"))).map(Arc::new);
-        let spools = (0..now.texts).map(spool).collect::<io::Result<_>>().map_err(failed(folder))?;
-        Ok(State { journal: Arc::new(journal), spools })
+        let spools: Vec<_> = (0..now.texts).map(spool).collect::<io::Result<_>>().map_err(failed(folder))?;
+        let journal = Arc::new(journal);
+        let durable = Durable::new(Arc::clone(&journal), spools.clone(), durability.fsync);
+        let durable = durable.map(Arc::new).map_err(|e| Error::failed("no thread can be started", e))?;
+        Ok(State { journal, snapshots, spools, durable })
     }
 
-    pub fn durable(&self, fsync: Fsync) -> Result<Arc<Durable>, Error> {
-        let durable = Durable::new(Arc::clone(&self.journal), self.spools.clone(), fsync);
-        durable.map(Arc::new).map_err(|e| Error::failed("no thread can be started", e))
-    }
-
-    /// Feeds the engine what is there; gives how far it had come.
-    pub fn recover(&self, engine: &mut Engine, mut look: impl FnMut() -> Result<(), Error>) -> Result<Position, Error> {
+    /// Feeds the engine what is there, and has it kept small from then on; gives how far it had come.
+    pub fn recover(self, engine: &mut Engine, mut look: impl FnMut() -> Result<(), Error>) -> Result<Position, Error> {
         let failed = |e: EngineError| Error::failed("the state could not be read", e);
-        let mut ticks = Ticks::new(&self.journal).map_err(|e| failed(e.into()))?;
-        let mut position = Position::default();
+        let snapshot = &self.snapshots.manifest;
+        let mut position = if snapshot.tick == 0 { Position::default() } else { self.position(snapshot.binding.as_bytes())? };
+        engine.recover_tally(&snapshot.tally);
+        self.versions(engine, &mut look)?;
+        let mut ticks = Ticks::after(&self.journal, snapshot.tick);
         while let Some(tick) = ticks.next().map_err(|e| failed(e.into()))? {
             look()?;
-            position = serde_json::from_slice(tick.binding())
-                .map_err(|e| Error::failed(format!("the state in {} is not a replay's", self.journal.path().display()), e))?;
+            position = self.position(tick.binding())?;
             engine.recover(tick).map_err(failed)?;
         }
         engine.recovered(ticks.last).map_err(failed)?;
+        self.durable.keep_small(self.snapshots).map_err(|e| Error::failed("no thread can be started", e))?;
         Ok(position)
+    }
+
+    /// Feeds the snapshot, some versions a tick: what is not new need not be done at once.
+    fn versions(&self, engine: &mut Engine, look: &mut impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+        let failed = |e: EngineError| Error::failed("the snapshot could not be read", e);
+        let last = self.snapshots.manifest.tick;
+        let mut tick = last.saturating_sub(self.snapshots.versions() / VERSIONS_A_TICK + 1).max(1);
+        let (mut versions, mut count, mut letters) = (vec![], 0, vec![]);
+        let row = |row: &[u8]| {
+            stored::slice(row, &mut versions);
+            count += 1;
+            if count % VERSIONS_A_BATCH == 0 {
+                look()?;
+                engine.recover_versions(tick, std::mem::take(&mut versions)).map_err(failed)?;
+            }
+            if count % VERSIONS_A_TICK == 0 {
+                tick = (tick + 1).min(last);
+            }
+            Ok(())
+        };
+        let read = self.snapshots.read(row, |letter| {
+            letters.push(letter);
+            Ok(())
+        });
+        read.map_err(|Stopped(e)| e)?;
+        engine.recover_versions(tick, versions).map_err(failed)?;
+        letters.into_iter().for_each(|letter| engine.recover_letter(letter));
+        Ok(())
+    }
+
+    fn position(&self, binding: &[u8]) -> Result<Position, Error> {
+        serde_json::from_slice(binding)
+            .map_err(|e| Error::failed(format!("the state in {} is not a replay's", self.journal.path().display()), e))
+    }
+}
+
+/// Why reading a snapshot was given up.
+struct Stopped(Error);
+
+impl From<durable::Error> for Stopped {
+    fn from(e: durable::Error) -> Self {
+        Stopped(Error::failed("the snapshot could not be read", e))
+    }
+}
+
+impl From<Error> for Stopped {
+    fn from(e: Error) -> Self {
+        Stopped(e)
     }
 }
 

@@ -41,7 +41,8 @@ fn history(place: &Place, seed: u64) -> History {
 }
 
 fn durable(place: &Place, workers: usize, files: &[PathBuf]) -> std::process::Command {
-    let mut command = place.replay(["--state", "durable", "--tick-records-max", "40", "--data-dir"]);
+    // Small, so that there are many: of 6,000 records some 150 ticks and a dozen snapshots.
+    let mut command = place.replay(["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "40000", "--data-dir"]);
     command.arg(place.path("data")).args(["--workers", &workers.to_string()]).args(files);
     command
 }

@@ -1,0 +1,426 @@
+//! Snapshots: what frames said, made small, so that neither the disk nor a restart grows with the history.
+//!
+//! ```text
+//!   journal of frames:  [ sealed | sealed | active ]        snapshot.json: up to which tick, its binding and tally, which runs
+//!                         \_______/ newest version of each id, sorted
+//!                             v
+//!   runs:  run-7   run-8   run-9            too many: the small ones are merged into one, the newest version of an id wins
+//!
+//!   run:   { crc32 | length | kind | payload }*        kind 1: versions, sorted by the bytes of their ids      2: a dead letter
+//! ```
+//!
+//! Made beside the work, from the disk: nobody waits for it.
+//!
+//! # Invariants
+//! 1. `snapshot.json` names whole runs that are on disk, and all that the ticks up to its own left. It is replaced at once.
+//! 2. Frames go only after the snapshot that has them is named.
+//! 3. A run holds an id once; that of a later run wins.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use eddy_schemas::control::DeadLetter;
+use eddy_schemas::frame::Tally;
+use eddy_schemas::stored;
+use serde::{Deserialize, Serialize};
+
+use super::durable::{Error, Ticks};
+use crate::journal::Journal;
+
+/// Of `snapshot.json` and of runs. What is newer is refused.
+const FORMAT: u32 = 1;
+/// Runs that may be there before some are merged.
+const RUNS_MAX: usize = 8;
+/// About how much a block of a run holds.
+const BLOCK_BYTES: usize = 64 << 10;
+/// No block is longer: a version or dead letter may be as long as what the log can hold, and not more.
+const BLOCK_BYTES_MAX: u32 = 64 << 20;
+
+const VERSIONS: u8 = 1;
+const LETTER: u8 = 2;
+
+/// What the state was at the end of a tick.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Manifest {
+    format: u32,
+    pub tick: u64,
+    pub binding: String,
+    pub tally: Tally,
+    runs: Vec<Run>,
+}
+
+/// Oldest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Run {
+    number: u64,
+    bytes: u64,
+    versions: u64,
+}
+
+/// The snapshots in a folder.
+pub struct Snapshots {
+    dir: PathBuf,
+    pub manifest: Manifest,
+}
+
+impl Snapshots {
+    /// Opens what is there; removes what a crash has left.
+    pub fn open(dir: &Path) -> Result<Snapshots, Error> {
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let path = dir.join("snapshot.json");
+        let manifest = match fs::read(&path) {
+            Ok(bytes) => parse(&path, &bytes)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Manifest { format: FORMAT, ..Manifest::default() },
+            Err(e) => return Err(at(&path)(e)),
+        };
+        let snapshots = Snapshots { dir: dir.to_owned(), manifest };
+        snapshots.sweep().map_err(at(dir))?;
+        Ok(snapshots)
+    }
+
+    /// Removes runs that are not named.
+    fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let named = self.manifest.runs.iter().any(|run| name == run_name(run.number));
+            if (name.starts_with("run-") && !named) || name.starts_with(".new-") {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many versions its runs hold, some of them of one message.
+    pub fn versions(&self) -> u64 {
+        self.manifest.runs.iter().map(|run| run.versions).sum()
+    }
+
+    /// Calls `row` with the newest version of each message, encoded, and `letter` with each dead letter.
+    pub fn read<E: From<Error>>(
+        &self,
+        mut row: impl FnMut(&[u8]) -> Result<(), E>,
+        mut letter: impl FnMut(DeadLetter) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut merge = Merge::new(self, &self.manifest.runs)?;
+        while let Some(newest) = merge.next()? {
+            row(newest)?;
+        }
+        merge.letters(|bytes| letter(serde_json::from_slice(bytes).expect("checked by its sum")))
+    }
+
+    /// Makes a snapshot of the ticks in the journal's sealed segments, if there is one, and lets go of their frames.
+    pub fn take(&mut self, journal: &Journal) -> Result<bool, Error> {
+        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick);
+        let mut next = self.manifest.clone();
+        let mut rows = Rows::default();
+        let mut letters = vec![];
+        while let Some(tick) = ticks.next()? {
+            next.tick = tick.number;
+            next.binding = String::from_utf8_lossy(tick.binding()).into_owned();
+            for frame in tick.frames {
+                next.tally.add(&frame.head.tally);
+                letters.extend(frame.head.letters);
+                rows.add(&frame.rows).ok_or_else(|| damaged(journal.path(), "a frame"))?;
+            }
+        }
+        if next.tick == self.manifest.tick {
+            return Ok(false);
+        }
+        let number = next.runs.last().map_or(0, |run| run.number) + 1;
+        let mut run = Writer::new(&self.dir, number)?;
+        rows.sorted().try_for_each(|row| run.version(row))?;
+        letters.iter().try_for_each(|letter| run.letter(&serde_json::to_vec(letter).expect("a dead letter is JSON")))?;
+        next.runs.push(run.end()?);
+        self.publish(next)?;
+        // If we crash here, the frames are there twice; those up to the snapshot's tick are left out.
+        journal.truncate_before(ticks.needed())?;
+        self.merge()?;
+        Ok(true)
+    }
+
+    /// Merges the newest runs, as long as each is not much larger than those after it, where there are too many.
+    fn merge(&mut self) -> Result<(), Error> {
+        let runs = &self.manifest.runs;
+        if runs.len() <= RUNS_MAX {
+            return Ok(());
+        }
+        let (mut first, mut bytes) = (runs.len() - 1, runs[runs.len() - 1].bytes);
+        while first > 0 && (runs[first - 1].bytes < 2 * bytes || runs.len() - first < RUNS_MAX / 2) {
+            first -= 1;
+            bytes += runs[first].bytes;
+        }
+        let mut next = self.manifest.clone();
+        let mut merge = Merge::new(self, &runs[first..])?;
+        let mut run = Writer::new(&self.dir, runs[runs.len() - 1].number + 1)?;
+        while let Some(row) = merge.next::<Error>()? {
+            run.version(row)?;
+        }
+        merge.letters(|letter| run.letter(letter))?;
+        next.runs.truncate(first);
+        next.runs.push(run.end()?);
+        self.publish(next)
+    }
+
+    /// Names another snapshot, and removes the runs that it does not name.
+    fn publish(&mut self, next: Manifest) -> Result<(), Error> {
+        let (path, new) = (self.dir.join("snapshot.json"), self.dir.join(".new-snapshot"));
+        let write = || {
+            let mut file = File::create(&new)?;
+            file.write_all(&serde_json::to_vec_pretty(&next)?)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(&self.dir)?.sync_all()
+        };
+        write().map_err(at(&path))?;
+        self.manifest = next;
+        self.sweep().map_err(at(&self.dir))
+    }
+}
+
+fn run_name(number: u64) -> String {
+    format!("run-{number:08}")
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.display().to_string();
+    move |source| Error::Snapshot { path: path.clone(), source }
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    at(path)(io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: restore it from a backup, or begin anew")))
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Head { format }) if format > FORMAT => {
+            let what = format!("format {format} is newer than {FORMAT}, which this eddy reads: use a newer eddy");
+            Err(at(path)(io::Error::new(io::ErrorKind::Unsupported, what)))
+        }
+        _ => serde_json::from_slice(bytes).map_err(|e| damaged(path, &format!("it ({e})"))),
+    }
+}
+
+/// Versions by id, the last of each.
+#[derive(Default)]
+struct Rows {
+    bytes: Vec<u8>,
+    /// Id -> where the version starts.
+    last: HashMap<Box<[u8]>, usize, foldhash::fast::FixedState>,
+}
+
+impl Rows {
+    fn add(&mut self, mut rows: &[u8]) -> Option<()> {
+        while !rows.is_empty() {
+            let (row, rest) = stored::split(rows)?;
+            let at = self.bytes.len();
+            self.bytes.extend_from_slice(&rows[..rows.len() - rest.len()]);
+            let id = stored::id(row)?;
+            match self.last.get_mut(id) {
+                Some(last) => *last = at,
+                None => _ = self.last.insert(id.into(), at),
+            }
+            rows = rest;
+        }
+        Some(())
+    }
+
+    fn sorted(&self) -> impl Iterator<Item = &[u8]> {
+        let mut all: Vec<(&[u8], usize)> = self.last.iter().map(|(id, at)| (&**id, *at)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, at)| stored::split(&self.bytes[at..]).expect("split before").0)
+    }
+}
+
+/// Writes a run beside its place.
+struct Writer {
+    file: BufWriter<File>,
+    new: PathBuf,
+    path: PathBuf,
+    block: Vec<u8>,
+    run: Run,
+}
+
+impl Writer {
+    fn new(dir: &Path, number: u64) -> Result<Self, Error> {
+        let (new, path) = (dir.join(format!(".new-{}", run_name(number))), dir.join(run_name(number)));
+        let file = BufWriter::with_capacity(1 << 20, File::create(&new).map_err(at(&new))?);
+        Ok(Writer { file, new, path, block: vec![], run: Run { number, bytes: 0, versions: 0 } })
+    }
+
+    /// `row`: without its length.
+    fn version(&mut self, row: &[u8]) -> Result<(), Error> {
+        stored::slice(row, &mut self.block);
+        self.run.versions += 1;
+        if self.block.len() >= BLOCK_BYTES { self.versions_end() } else { Ok(()) }
+    }
+
+    fn versions_end(&mut self) -> Result<(), Error> {
+        let block = std::mem::take(&mut self.block);
+        if !block.is_empty() {
+            self.write(VERSIONS, &block)?;
+        }
+        self.block = block;
+        self.block.clear();
+        Ok(())
+    }
+
+    /// After all versions.
+    fn letter(&mut self, letter: &[u8]) -> Result<(), Error> {
+        self.versions_end()?;
+        self.write(LETTER, letter)
+    }
+
+    fn write(&mut self, kind: u8, payload: &[u8]) -> Result<(), Error> {
+        let head = head(kind, payload);
+        self.run.bytes += (head.len() + payload.len()) as u64;
+        self.file.write_all(&head).and_then(|()| self.file.write_all(payload)).map_err(at(&self.new))
+    }
+
+    fn end(mut self) -> Result<Run, Error> {
+        self.versions_end()?;
+        let Writer { file, new, path, run, .. } = self;
+        let end = || {
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            fs::rename(&new, &path)
+        };
+        end().map_err(at(&new))?;
+        Ok(run)
+    }
+}
+
+fn head(kind: u8, payload: &[u8]) -> [u8; 9] {
+    let length = u32::try_from(payload.len()).expect("blocks are short").to_le_bytes();
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&length);
+    sum.update(&[kind]);
+    sum.update(payload);
+    let mut head = [kind; 9];
+    head[..4].copy_from_slice(&sum.finalize().to_le_bytes());
+    head[4..8].copy_from_slice(&length);
+    head
+}
+
+/// Reads a run, block by block.
+struct Reader {
+    file: BufReader<File>,
+    path: PathBuf,
+    left: u64,
+    kind: u8,
+    block: Vec<u8>,
+    /// Where the current version stands in the block, without its length.
+    row: std::ops::Range<usize>,
+}
+
+impl Reader {
+    fn new(dir: &Path, run: &Run) -> Result<Self, Error> {
+        let path = dir.join(run_name(run.number));
+        let file = File::open(&path).map_err(at(&path))?;
+        if file.metadata().map_err(at(&path))?.len() != run.bytes {
+            return Err(damaged(&path, "its length"));
+        }
+        let mut reader =
+            Reader { file: BufReader::with_capacity(256 << 10, file), path, left: run.bytes, kind: VERSIONS, block: vec![], row: 0..0 };
+        reader.advance()?;
+        Ok(reader)
+    }
+
+    /// The current version; none where there is no more.
+    fn row(&self) -> Option<&[u8]> {
+        (self.kind == VERSIONS && !self.row.is_empty()).then(|| &self.block[self.row.clone()])
+    }
+
+    fn id(&self) -> Option<&[u8]> {
+        self.row().and_then(stored::id)
+    }
+
+    /// Goes on to the next version.
+    fn advance(&mut self) -> Result<(), Error> {
+        if self.kind == VERSIONS && self.row.end == self.block.len() && !self.fill()? {
+            self.row = 0..0;
+            self.block.clear();
+            return Ok(());
+        }
+        if self.kind == VERSIONS {
+            let rest = &self.block[self.row.end..];
+            let (row, after) = stored::split(rest).ok_or_else(|| damaged(&self.path, "a version"))?;
+            let end = self.block.len() - after.len();
+            self.row = end - row.len()..end;
+        }
+        Ok(())
+    }
+
+    /// Reads the next block; false at the end.
+    fn fill(&mut self) -> Result<bool, Error> {
+        if self.left == 0 {
+            return Ok(false);
+        }
+        let mut read = [0; 9];
+        self.file.read_exact(&mut read).map_err(at(&self.path))?;
+        let length = u32::from_le_bytes(read[4..8].try_into().expect("four bytes"));
+        if length > BLOCK_BYTES_MAX || u64::from(length) + read.len() as u64 > self.left {
+            return Err(damaged(&self.path, "the length of a block"));
+        }
+        self.block.resize(length as usize, 0);
+        self.file.read_exact(&mut self.block).map_err(at(&self.path))?;
+        self.left -= u64::from(length) + read.len() as u64;
+        (self.kind, self.row) = (read[8], 0..0);
+        if head(self.kind, &self.block) != read {
+            return Err(damaged(&self.path, "the sum of a block"));
+        }
+        Ok(true)
+    }
+}
+
+/// Runs side by side, oldest first.
+struct Merge {
+    runs: Vec<Reader>,
+    row: Vec<u8>,
+}
+
+impl Merge {
+    fn new(snapshots: &Snapshots, runs: &[Run]) -> Result<Self, Error> {
+        let runs = runs.iter().map(|run| Reader::new(&snapshots.dir, run)).collect::<Result<_, _>>()?;
+        Ok(Merge { runs, row: vec![] })
+    }
+
+    /// The newest version of the next id, without its length.
+    fn next<E: From<Error>>(&mut self) -> Result<Option<&[u8]>, E> {
+        let mut least: Option<usize> = None;
+        for (number, run) in self.runs.iter().enumerate() {
+            let Some(id) = run.id() else { continue };
+            if least.is_none_or(|least| self.runs[least].id().is_some_and(|other| id <= other)) {
+                least = Some(number);
+            }
+        }
+        let Some(newest) = least else { return Ok(None) };
+        self.row.clear();
+        self.row.extend_from_slice(self.runs[newest].row().expect("it has an id"));
+        let id = stored::id(&self.row).expect("it has an id");
+        for run in &mut self.runs {
+            if run.id() == Some(id) {
+                run.advance()?;
+            }
+        }
+        Ok(Some(&self.row))
+    }
+
+    /// The dead letters of all runs, oldest first; after all versions.
+    fn letters<E: From<Error>>(mut self, mut letter: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        for run in &mut self.runs {
+            while run.kind == LETTER {
+                letter(&run.block)?;
+                if !run.fill()? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -10,6 +10,7 @@ pub mod journal;
 pub mod log;
 pub mod messenger;
 pub mod progress;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod serve;

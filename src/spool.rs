@@ -1,7 +1,7 @@
 //! Texts of records that cannot be read again where they stood: appended to a temporary file, read back by offset.
 //!
 //! ```text
-//!   file: { length u32 | text }*      buffer: the tail that is not written yet
+//!   file: { crc32 of the rest | length u32 | text }*      buffer: the tail that is not written yet
 //! ```
 //!
 //! A temporary spool has no name in its folder: it is gone when the process is, however it ends. One that stays is part of the durable
@@ -15,6 +15,9 @@ use parking_lot::Mutex;
 
 /// Bytes that wait in memory before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// No text is longer: records are at most 1 GiB.
+const TEXT_BYTES_MAX: u32 = 1 << 30;
 
 struct Tail {
     written: u64,
@@ -50,6 +53,7 @@ impl Spool {
         let mut tail = self.tail.lock();
         let at = tail.written + tail.buffer.len() as u64;
         let length = u32::try_from(text.len()).expect("records are at most 16 MiB");
+        tail.buffer.extend_from_slice(&sum(length, text.as_bytes()).to_le_bytes());
         tail.buffer.extend_from_slice(&length.to_le_bytes());
         tail.buffer.extend_from_slice(text.as_bytes());
         if tail.buffer.len() >= BUFFER_BYTES {
@@ -90,20 +94,44 @@ impl Spool {
     pub fn read(&self, at: u64) -> io::Result<String> {
         let tail = self.tail.lock();
         check(&tail)?;
-        let bytes = if at >= tail.written {
+        let mut head = [0; 8];
+        if at >= tail.written {
             let from = (at - tail.written) as usize;
-            let length = u32::from_le_bytes(tail.buffer[from..from + 4].try_into().expect("four bytes")) as usize;
-            tail.buffer[from + 4..from + 4 + length].to_vec()
-        } else {
-            drop(tail);
-            let mut length = [0; 4];
-            self.file.read_exact_at(&mut length, at)?;
-            let mut text = vec![0; u32::from_le_bytes(length) as usize];
-            self.file.read_exact_at(&mut text, at + 4)?;
-            text
-        };
-        String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+            head.copy_from_slice(&tail.buffer[from..from + 8]);
+            let text = tail.buffer[from + 8..from + 8 + length(head) as usize].to_vec();
+            return text_of(head, text);
+        }
+        drop(tail);
+        self.file.read_exact_at(&mut head, at)?;
+        if length(head) > TEXT_BYTES_MAX {
+            return Err(damaged());
+        }
+        let mut text = vec![0; length(head) as usize];
+        self.file.read_exact_at(&mut text, at + 8)?;
+        text_of(head, text)
     }
+}
+
+fn length(head: [u8; 8]) -> u32 {
+    u32::from_le_bytes(head[4..].try_into().expect("four bytes"))
+}
+
+fn sum(length: u32, text: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&length.to_le_bytes());
+    sum.update(text);
+    sum.finalize()
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the spool of texts is damaged")
+}
+
+fn text_of(head: [u8; 8], text: Vec<u8>) -> io::Result<String> {
+    if head[..4] != sum(length(head), &text).to_le_bytes() {
+        return Err(damaged());
+    }
+    String::from_utf8(text).map_err(|_| damaged())
 }
 
 fn check(tail: &Tail) -> io::Result<()> {

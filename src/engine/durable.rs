@@ -30,6 +30,7 @@ use tracing::warn;
 use super::snapshot::Snapshots;
 use crate::cli::chain;
 use crate::journal::{self, Journal};
+use crate::record;
 use crate::spool::Spool;
 
 /// Bytes of frames read at once.
@@ -45,6 +46,8 @@ pub enum Error {
     Rows { path: String, source: Malformed },
     #[error("the snapshot {path}")]
     Snapshot { path: String, source: io::Error },
+    #[error(transparent)]
+    Record(#[from] record::Error),
     #[error("the texts of the state could not be written")]
     Texts(#[source] io::Error),
 }

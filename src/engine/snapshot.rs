@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::{Error, Ticks};
 use crate::journal::Journal;
+use crate::record;
 
 /// Of `snapshot.json` and of runs. What is newer is refused.
 const FORMAT: u32 = 1;
@@ -44,7 +45,6 @@ const LETTER: u8 = 2;
 /// What the state was at the end of a tick.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Manifest {
-    format: u32,
     pub tick: u64,
     pub binding: String,
     pub tally: Tally,
@@ -70,11 +70,7 @@ impl Snapshots {
     pub fn open(dir: &Path) -> Result<Snapshots, Error> {
         fs::create_dir_all(dir).map_err(at(dir))?;
         let path = dir.join("snapshot.json");
-        let manifest = match fs::read(&path) {
-            Ok(bytes) => parse(&path, &bytes)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Manifest { format: FORMAT, ..Manifest::default() },
-            Err(e) => return Err(at(&path)(e)),
-        };
+        let manifest = record::read(&path, FORMAT)?.unwrap_or_default();
         let snapshots = Snapshots { dir: dir.to_owned(), manifest };
         snapshots.sweep().map_err(at(dir))?;
         Ok(snapshots)
@@ -166,15 +162,8 @@ impl Snapshots {
 
     /// Names another snapshot, and removes the runs that it does not name.
     fn publish(&mut self, next: Manifest) -> Result<(), Error> {
-        let (path, new) = (self.dir.join("snapshot.json"), self.dir.join(".new-snapshot"));
-        let write = || {
-            let mut file = File::create(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(&next)?)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(&self.dir)?.sync_all()
-        };
-        write().map_err(at(&path))?;
+        let path = self.dir.join("snapshot.json");
+        record::write(&path, FORMAT, &next).map_err(at(&path))?;
         self.manifest = next;
         self.sweep().map_err(at(&self.dir))
     }
@@ -191,20 +180,6 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
 
 fn damaged(path: &Path, what: &str) -> Error {
     at(path)(io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: restore it from a backup, or begin anew")))
-}
-
-fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
-    #[derive(Deserialize)]
-    struct Head {
-        format: u32,
-    }
-    match serde_json::from_slice(bytes) {
-        Ok(Head { format }) if format > FORMAT => {
-            let what = format!("format {format} is newer than {FORMAT}, which this eddy reads: use a newer eddy");
-            Err(at(path)(io::Error::new(io::ErrorKind::Unsupported, what)))
-        }
-        _ => serde_json::from_slice(bytes).map_err(|e| damaged(path, &format!("it ({e})"))),
-    }
 }
 
 /// Versions by id, the last of each.

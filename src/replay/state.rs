@@ -12,7 +12,7 @@
 //! 2. A file that is not what it was is refused before any work is done.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::engine::durable::{self, Durable, Fsync, Ticks};
 use crate::engine::snapshot::Snapshots;
 use crate::engine::{Engine, Error as EngineError};
 use crate::journal::{self, Journal};
-use crate::sink::tables;
+use crate::record;
 use crate::spool::Spool;
 
 /// Of `replay.json`. What is newer is refused.
@@ -64,7 +64,6 @@ impl Position {
 
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Job {
-    format: u32,
     files: Vec<Known>,
     /// Spools of texts.
     texts: u32,
@@ -107,18 +106,16 @@ impl State {
         let journal = Journal::open(&folder.join("state"), config).map_err(|e| refused(chain(&e)))?;
         let snapshots = Snapshots::open(&folder.join("snapshots")).map_err(|e| refused(chain(&e)))?;
         let path = folder.join("replay.json");
-        let before = match File::open(&path) {
-            Ok(file) => Some(parse(&path, file)?),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && journal.range().is_empty() => None,
-            Err(e) => return Err(refused(format!("{} cannot be read ({e}): give another --data-dir, or remove it", path.display()))),
-        };
+        let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(chain(&e)))?;
         let mut texts = 0;
         if let Some(before) = before {
             check(&before, &files, job.limits.record_bytes_max, folder)?;
             texts = before.texts;
+        } else if !journal.range().is_empty() || snapshots.manifest.tick > 0 {
+            return Err(refused(format!("{} is not there, but its state is: give another --data-dir, or remove it", path.display())));
         }
-        let now = Job { format: FORMAT, files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max };
-        write(&now, folder, &path).map_err(failed(folder))?;
+        let now = Job { files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max };
+        record::write(&path, FORMAT, &now).map_err(failed(folder))?;
         let spool = |number| Spool::open(&folder.join(format!("texts-{number:04}"))).map(Arc::new);
         let spools: Vec<_> = (0..now.texts).map(spool).collect::<io::Result<_>>().map_err(failed(folder))?;
         let journal = Arc::new(journal);
@@ -194,21 +191,6 @@ impl From<Error> for Stopped {
     }
 }
 
-fn parse(path: &Path, file: File) -> Result<Job, Error> {
-    #[derive(Deserialize)]
-    struct Head {
-        format: u32,
-    }
-    let damaged = |e: &dyn std::error::Error| refused(format!("{} is damaged ({e}): remove its folder and run again", path.display()));
-    let text = io::read_to_string(file).map_err(|e| damaged(&e))?;
-    match serde_json::from_str(&text) {
-        Ok(Head { format }) if format > FORMAT => {
-            Err(refused(format!("{} has format {format}, newer than {FORMAT} which this eddy reads: use a newer eddy", path.display())))
-        }
-        _ => serde_json::from_str(&text).map_err(|e| damaged(&e)),
-    }
-}
-
 /// A job goes on only with what it was begun with.
 fn check(before: &Job, files: &[Known], record_bytes_max: usize, folder: &Path) -> Result<(), Error> {
     let advice = format!("give what it was begun with, or another --data-dir than {}", folder.display());
@@ -241,13 +223,4 @@ fn known(path: &Path) -> Result<Known, Error> {
         Ok(Known { path, bytes: meta.len(), head_crc32: crc32fast::hash(&head) })
     };
     look().map_err(|e| refused(format!("{} cannot be a part of a durable replay: {e}", path.display())))
-}
-
-fn write(job: &Job, folder: &Path, path: &Path) -> io::Result<()> {
-    let mut file = tables::beside(folder)?;
-    serde_json::to_writer_pretty(&mut file, job)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    tables::publish(file, path)?;
-    File::open(folder)?.sync_all()
 }

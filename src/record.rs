@@ -1,0 +1,88 @@
+//! A small file of JSON that is whole or not there, and whose damage is found: manifests of durable state.
+//!
+//! ```text
+//!   eddy 1 5f3a90c1        format, crc32 of the rest
+//!   { ... }
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{} cannot be read", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} has format {found}, newer than {known} which this eddy reads: use a newer eddy", .path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{} is damaged: restore its folder from a backup, or remove it and begin anew", .path.display())]
+    Damaged { path: PathBuf },
+}
+
+/// Replaces the file, safely against a power cut.
+pub fn write(path: &Path, format: u32, value: &impl Serialize) -> io::Result<()> {
+    let body = serde_json::to_vec_pretty(value)?;
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    writeln!(file, "eddy {format} {:08x}", crc32fast::hash(&body))?;
+    file.write_all(&body)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// What the file holds; none where there is none. A format above `known` is refused.
+pub fn read<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Option<T>, Error> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Io { path: path.into(), source }),
+    };
+    let damaged = || Error::Damaged { path: path.into() };
+    let at = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
+    let (head, body) = (std::str::from_utf8(&bytes[..at]).map_err(|_| damaged())?, &bytes[at + 1..]);
+    let mut words = head.split(' ');
+    let (Some("eddy"), Some(format), Some(sum), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return Err(damaged());
+    };
+    let found: u32 = format.parse().map_err(|_| damaged())?;
+    if sum != format!("{:08x}", crc32fast::hash(body)) {
+        return Err(damaged());
+    }
+    if found > known {
+        return Err(Error::Newer { path: path.into(), found, known });
+    }
+    // The head itself has no sum: a format that is not ours is damage.
+    if found != known {
+        return Err(damaged());
+    }
+    serde_json::from_slice(body).map(Some).map_err(|_| damaged())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_every_flipped_bit_is_found() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("record");
+        assert!(matches!(read::<Vec<u32>>(&path, 1), Ok(None)));
+        write(&path, 1, &vec![7, 8]).expect("room");
+        assert_eq!(read(&path, 1).expect("a record"), Some(vec![7, 8]));
+        let whole = fs::read(&path).expect("a record");
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                fs::write(&path, &bytes).expect("room");
+                assert!(read::<Vec<u32>>(&path, 1).is_err(), "byte {at}, bit {bit}");
+            }
+        }
+        write(&path, 2, &vec![7]).expect("room");
+        assert!(matches!(read::<Vec<u32>>(&path, 1), Err(Error::Newer { found: 2, known: 1, .. })));
+    }
+}

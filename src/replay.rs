@@ -106,6 +106,8 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let (collected, incomplete) = std::thread::scope(|scope| {
         let sink = scope.spawn(|| sink::collect(&job, outputs, &sink_failed));
         let from = state.map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, || interrupt.check()));
+        // What was decided without a text must not be built upon.
+        let from = from.and_then(|from| texts.check().map(|()| from).map_err(|e| Error::failed("the state could not be read", e)));
         let incomplete = from.and_then(|from| feed.run(engine, reader, spares, from));
         let collected = sink.join().expect("the sink does not panic");
         Ok::<_, Error>((collected?, incomplete?))

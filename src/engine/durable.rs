@@ -79,31 +79,35 @@ pub struct Durable {
     fsync: Fsync,
     recovering: AtomicBool,
     failed: Arc<Mutex<Option<Error>>>,
-    /// Threads beside the work, and what stops them.
-    beside: Mutex<Vec<(Sender<()>, JoinHandle<()>)>>,
+    /// Threads beside the work.
+    syncer: Option<Beside>,
+    snapshots: Mutex<Option<Beside>>,
 }
 
-/// How often it is looked whether there are frames to make a snapshot of.
-const SNAPSHOT_LOOK: Duration = Duration::from_millis(100);
+/// A thread, and what calls it.
+type Beside = (Sender<()>, JoinHandle<()>);
+
+/// How often it is looked, at least, whether there are frames to make a snapshot of.
+const SNAPSHOT_LOOK: Duration = Duration::from_secs(1);
 /// After a snapshot that could not be made.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(10);
 
-/// Calls `work` each time that `every` has passed, until it is dropped.
-fn beside(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) -> io::Result<(Sender<()>, JoinHandle<()>)> {
-    let (stop, stopped) = bounded::<()>(0);
+/// Calls `work` each time that `every` has passed or a message comes, until the sender is dropped.
+fn beside(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) -> io::Result<Beside> {
+    let (call, called) = bounded::<()>(1);
     let run = move || {
-        while stopped.recv_timeout(every).is_err_and(|e| e.is_timeout()) {
+        while !called.recv_timeout(every).is_err_and(|e| e.is_disconnected()) {
             work();
         }
     };
-    Ok((stop, std::thread::Builder::new().name(name.into()).spawn(run)?))
+    Ok((call, std::thread::Builder::new().name(name.into()).spawn(run)?))
 }
 
 impl Durable {
     /// Goes on where a journal ends. Until [`Durable::recovered`] nothing is written: what comes has been written before.
     pub fn new(journal: Arc<Journal>, texts: Vec<Arc<Spool>>, fsync: Fsync) -> io::Result<Durable> {
         let failed = Arc::new(Mutex::new(None));
-        let mut threads = vec![];
+        let mut syncer = None;
         if let Fsync::Within(within) = fsync {
             let (journal, texts, failed) = (Arc::clone(&journal), texts.clone(), Arc::clone(&failed));
             let work = move || {
@@ -111,9 +115,9 @@ impl Durable {
                     failed.lock().get_or_insert(e);
                 }
             };
-            threads.push(beside("eddy-sync", within, work)?);
+            syncer = Some(beside("eddy-sync", within, work)?);
         }
-        Ok(Durable { journal, texts, fsync, recovering: AtomicBool::new(true), failed, beside: Mutex::new(threads) })
+        Ok(Durable { journal, texts, fsync, recovering: AtomicBool::new(true), failed, syncer, snapshots: Mutex::default() })
     }
 
     /// Makes snapshots from now on, beside the work, whenever a segment of the journal is sealed.
@@ -129,7 +133,7 @@ impl Durable {
                 not_before = Instant::now() + SNAPSHOT_AGAIN;
             }
         };
-        self.beside.lock().push(beside("eddy-snapshot", SNAPSHOT_LOOK, work)?);
+        *self.snapshots.lock() = Some(beside("eddy-snapshot", SNAPSHOT_LOOK, work)?);
         Ok(())
     }
 
@@ -155,6 +159,9 @@ impl Durable {
         if let Err(e) = written {
             failed = self.failed.lock();
             failed.get_or_insert(e);
+        } else if let Some((call, _)) = &*self.snapshots.lock() {
+            // It may be at it already.
+            let _ = call.try_send(());
         }
     }
 
@@ -184,8 +191,8 @@ impl Durable {
 
 impl Drop for Durable {
     fn drop(&mut self) {
-        for (stop, thread) in self.beside.get_mut().drain(..) {
-            drop(stop);
+        for (call, thread) in self.syncer.take().into_iter().chain(self.snapshots.get_mut().take()) {
+            drop(call);
             // It does not panic; if it did, there is nobody left to tell.
             let _ = thread.join();
         }
@@ -255,7 +262,7 @@ impl<'a> Ticks<'a> {
     }
 
     /// The next whole tick; none at the end.
-    pub fn next(&mut self) -> Result<Option<Tick>, Error> {
+    pub fn next_whole(&mut self) -> Result<Option<Tick>, Error> {
         loop {
             let Some((number, frame)) = self.frames.pop_front() else {
                 if !self.fill()? {

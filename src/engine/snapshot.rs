@@ -113,7 +113,7 @@ impl Snapshots {
         let mut next = self.manifest.clone();
         let mut rows = Rows::default();
         let mut letters = vec![];
-        while let Some(tick) = ticks.next()? {
+        while let Some(tick) = ticks.next_whole()? {
             next.tick = tick.number;
             next.binding = String::from_utf8_lossy(tick.binding()).into_owned();
             for frame in tick.frames {

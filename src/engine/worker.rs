@@ -137,7 +137,7 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
         capabilities.iter_mut().for_each(|capability| capability.downgrade(&first_tick));
         let mut open = Some(capabilities);
         move |_frontiers| {
-            let Some([of_versions, of_marks]) = open.as_deref_mut().map(|open| open.as_mut_array().expect("two outputs")) else { return };
+            let Some([of_versions, of_marks]) = open.as_deref_mut() else { return };
             if let Some(batch) = source.rest() {
                 versions.activate().session(of_versions).give_container(&mut Batch::new(batch));
                 again.activate();

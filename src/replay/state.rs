@@ -132,7 +132,7 @@ impl State {
         engine.recover_tally(&snapshot.tally);
         self.versions(engine, &mut look)?;
         let mut ticks = Ticks::after(&self.journal, snapshot.tick);
-        while let Some(tick) = ticks.next().map_err(|e| failed(e.into()))? {
+        while let Some(tick) = ticks.next_whole().map_err(|e| failed(e.into()))? {
             look()?;
             position = self.position(tick.binding())?;
             engine.recover(tick).map_err(failed)?;

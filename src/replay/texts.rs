@@ -40,6 +40,8 @@ pub struct ReplayTexts {
     /// The file whose number is n stays in slot n % FILES_OPEN_MAX until another takes it.
     open: Vec<Mutex<Option<(usize, Arc<File>)>>>,
     spools: Vec<Arc<Spool>>,
+    /// The first text that could not be read: whoever asked for it may have gone on without.
+    failed: Mutex<Option<String>>,
 }
 
 struct Plain {
@@ -81,7 +83,7 @@ impl ReplayTexts {
     pub fn new(files: Vec<PathBuf>, spools: Vec<Arc<Spool>>) -> Self {
         let open = (0..files.len().min(FILES_OPEN_MAX)).map(|_| Mutex::new(None)).collect();
         let files = files.into_iter().map(|path| Plain { path, begun: OnceLock::new() }).collect();
-        ReplayTexts { files, open, spools }
+        ReplayTexts { files, open, spools, failed: Mutex::new(None) }
     }
 
     /// The reading of this input has begun: from now on it has to stay what it is.
@@ -94,8 +96,11 @@ impl ReplayTexts {
         }
     }
 
-    /// The files are still what they were when they were read.
+    /// Every text that was asked for was there, and the files are still what they were when they were read.
     pub fn check(&self) -> io::Result<()> {
+        if let Some(what) = &*self.failed.lock() {
+            return Err(io::Error::other(what.clone()));
+        }
         for (input, plain) in self.files.iter().enumerate() {
             let Some(begun) = plain.begun.get() else { continue };
             let now = self.file(input).and_then(|file| file.metadata());
@@ -148,7 +153,10 @@ impl ReplayTexts {
 impl Texts for ReplayTexts {
     fn text(&self, place: Place) -> Result<String, Error> {
         let input = place.input() as usize;
-        let failed = |what: String| Error { place, what };
+        let failed = |what: String| {
+            self.failed.lock().get_or_insert_with(|| what.clone());
+            Error { place, what }
+        };
         if input >= self.files.len() {
             return self.spools[INPUTS_MAX - 1 - input].read(place.offset()).map_err(|e| failed(e.to_string()));
         }

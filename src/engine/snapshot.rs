@@ -16,7 +16,6 @@
 //! 2. Frames go only after the snapshot that has them is named.
 //! 3. A run holds an id once; that of a later run wins.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -182,34 +181,42 @@ fn damaged(path: &Path, what: &str) -> Error {
     at(path)(io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: restore it from a backup, or begin anew")))
 }
 
-/// Versions by id, the last of each.
+/// Versions as they came.
 #[derive(Default)]
 struct Rows {
     bytes: Vec<u8>,
-    /// Id -> where the version starts.
-    last: HashMap<Box<[u8]>, usize, foldhash::fast::FixedState>,
+    /// Where each starts.
+    starts: Vec<usize>,
 }
 
 impl Rows {
-    fn add(&mut self, mut rows: &[u8]) -> Option<()> {
-        while !rows.is_empty() {
-            let (row, rest) = stored::split(rows)?;
-            let at = self.bytes.len();
-            self.bytes.extend_from_slice(&rows[..rows.len() - rest.len()]);
-            let id = stored::id(row)?;
-            match self.last.get_mut(id) {
-                Some(last) => *last = at,
-                None => _ = self.last.insert(id.into(), at),
-            }
-            rows = rest;
+    fn add(&mut self, rows: &[u8]) -> Option<()> {
+        let (mut rest, start) = (rows, self.bytes.len());
+        while !rest.is_empty() {
+            self.starts.push(start + rows.len() - rest.len());
+            let (row, after) = stored::split(rest)?;
+            stored::id(row)?;
+            rest = after;
         }
+        self.bytes.extend_from_slice(rows);
         Some(())
     }
 
-    fn sorted(&self) -> impl Iterator<Item = &[u8]> {
-        let mut all: Vec<(&[u8], usize)> = self.last.iter().map(|(id, at)| (&**id, *at)).collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, at)| stored::split(&self.bytes[at..]).expect("split before").0)
+    fn row(&self, start: usize) -> &[u8] {
+        stored::split(&self.bytes[start..]).expect("split before").0
+    }
+
+    fn id(&self, start: usize) -> &[u8] {
+        stored::id(self.row(start)).expect("looked at before")
+    }
+
+    /// The last of each id, by id.
+    fn sorted(&mut self) -> impl Iterator<Item = &[u8]> {
+        let mut starts = std::mem::take(&mut self.starts);
+        let rows = &*self;
+        starts.sort_unstable_by(|a, b| rows.id(*a).cmp(rows.id(*b)).then(b.cmp(a)));
+        starts.dedup_by(|later, first| rows.id(*later) == rows.id(*first));
+        starts.into_iter().map(|start| rows.row(start))
     }
 }
 

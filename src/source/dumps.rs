@@ -19,8 +19,9 @@
 //!    after the message it answers.)
 //! 2. No record has a line feed inside, and each ends with one, but for the last of an input. (The parser splits at line feeds.)
 //! 3. `Places::Each` has one place a record of the block. (Dead letters say where a record stood.)
-//! 4. Memory is bounded by the limits, not by the input: a few blocks for lines, and for documents what the open records hold, which is
-//!    one as a rule and a dozen of the greatest size at worst. (See `values::TEXT_RECORDS_MAX`.)
+//! 4. Memory is bounded by the limits, not by the input: a few blocks for lines, and for documents what the open records hold and what
+//!    may be read again, which is one record as a rule and a dozen of the greatest size at worst. (See `values::TEXT_RECORDS_MAX` and
+//!    `document::RESUME_RECORDS_MAX`.)
 //! 5. Where the blocks are cut does not change which records come out, nor their places. (A replay gives the same result whatever
 //!    the size of its reads.)
 //!
@@ -28,7 +29,8 @@
 //! An archive that ends early or is corrupt gives every whole record before the break, then [`Error::Read`]. What stood unfinished
 //! at the break (the last line, the record a document was in) is not a record and is not rejected either: the error speaks
 //! for it. A plain file that ends inside a document is a different thing, since nothing else would tell of it: what was
-//! complete is given and the rest is rejected as `incomplete`. A last line that merely lacks its line feed is a record.
+//! complete is given and the rest is rejected as `incomplete`, unless a line of it begins a record: `document` says how lines after a
+//! broken one are told from its continuation. A last line that merely lacks its line feed is a record.
 
 mod document;
 mod input;
@@ -75,7 +77,8 @@ pub enum Places {
 pub struct Rejected {
     pub line: u64,
     pub offset: u64,
-    /// `too_long`, `too_deep`, `incomplete` (the file ended inside it) or `malformed` (not JSON, inside an envelope).
+    /// `too_long`, `too_deep`, `incomplete` (the file ended inside it) or `malformed` (broken off, in an envelope or where not all of
+    /// it is kept: else the parser says why).
     pub reason: &'static str,
     /// Its first bytes, at most [`RAW_BYTES_MAX`].
     pub raw: Vec<u8>,

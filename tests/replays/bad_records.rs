@@ -162,6 +162,16 @@ fn deep_threads_of_answers_are_read_whole_and_deep_records_in_them_are_dead_lett
 }
 
 #[test]
+fn a_broken_line_costs_the_records_after_it_nothing_however_long_it_is() {
+    let many = b"[".repeat(10_000);
+    // Both together are taken for one, until a third line shows that the first had broken off.
+    let long = [&b"{\"body\":[\"x\","[..], &b"1,".repeat(17 << 19)].concat();
+    check(std::slice::from_ref(&many));
+    check(std::slice::from_ref(&long));
+    check(&[long, many.clone(), b"{\"ok\":true,\"result\":[".to_vec(), many]);
+}
+
+#[test]
 fn a_line_of_100_mb_is_a_dead_letter_and_memory_stays_bounded() {
     let place = Place::new();
     let path = place.path("long.ndjson");

@@ -17,21 +17,36 @@
 //!   envelope. Those that came before the first record of it are given together, as an array.
 //! - What a chat is called is remembered, and messages wait for it where it follows them.
 //!
+//! # Where reading resumes
+//! That a line was broken is found out late: what follows may go on with it for a while. Lines are taken back then.
+//! - A line *begins a record* unless it is blank, starts with a closing bracket, a comma or a colon, or is indented deeper than the
+//!   line the document starts on. (Nothing but the layout tells the lines of a document from those of a dump.)
+//! - A document that breaks, or that the input ends in, ends before the first line that begins a record behind the last one given,
+//!   and reading resumes there. Where there is no such line, a document that breaks on the first token of a line ends before that
+//!   line; else with the line it breaks on, or the input.
+//! - What is open there is refused: the document, and each value in it that begins such a line itself.
+//! - An envelope that begins a line where another's record is due breaks the other.
+//! - Lines are taken back from at most [`RESUME_RECORDS_MAX`] records of the greatest size: those that go on with an unclosed one for
+//!   longer are a part of it.
+//! - Any other line is an element of an envelope that was cut off just behind a comma, and given as that. It is the same record.
+//!
 //! # Invariants
-//! 1. While nothing has been cut and nothing is over its length, `text` is the document so far, byte for byte. (A broken line is
-//!    found out late; reading resumes on the next from these bytes.)
+//! 1. While nothing has been cut and nothing is over its length, `text` is the document so far, byte for byte. (A broken line is given
+//!    as it stood.)
 //! 2. `text` is at most [`super::values::TEXT_RECORDS_MAX`] records of the greatest size.
 //! 3. Nothing recurses; there are at most [`super::values::FRAMES_MAX`] frames. What is nested deeper is not looked into.
 
+use super::Limits;
 use super::json::{DEPTH_MAX, Lexer, Token};
-use super::lines;
-use super::members::{Frame, Position, Role};
+use super::members::{Frame, Key, Kind, Position, Role};
 use super::output::Output;
-use super::values::{Chat, head};
-use super::{Limits, RAW_BYTES_MAX, Rejected};
+use super::values::Chat;
 
 /// A longer key is none we know; a longer chat name would be repeated with every message.
 const WORD_BYTES_MAX: usize = 4 << 10;
+
+/// How far back a line may be read again, in records of the greatest size: a broken line, the next, and what shows it.
+const RESUME_RECORDS_MAX: u64 = 2;
 
 /// What has become of a piece.
 #[derive(Debug)]
@@ -44,18 +59,17 @@ pub(super) enum Fed {
     Ended(usize),
     /// The document ended before this byte, which starts another on the same line.
     EndedInLine(usize),
-    /// Its first line was broken; the lines after it were taken for its continuation.
-    Rewind(usize, Rewind),
+    /// The document was found broken at this byte, and ended before a line that was taken for a part of it.
+    Broken(usize, Resume),
 }
 
-/// Lines that were taken for a part of a document and are not, as bytes of the stream.
-#[derive(Debug)]
-pub(super) struct Rewind {
-    pub text: Vec<u8>,
+/// The start of a line that begins a record, though it was taken for a part of a document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resume {
     pub line: u64,
     pub offset: u64,
-    /// The first of them is part of a record and has been rejected; otherwise it is a record.
-    pub first_is_rejected: bool,
+    /// Where the last line before it ended that is not blank.
+    before: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +92,10 @@ pub(super) struct Document {
     pub(super) text: Vec<u8>,
     /// Something was cut out of `text`.
     pub(super) cut: bool,
+    /// The first line since then that begins a record.
+    pub(super) next_line: Option<Resume>,
+    /// Where the last line that begins a record does.
+    pub(super) line_start: Option<u64>,
     /// The frame that records are held for.
     pub(super) holder: Option<usize>,
     pub(super) chat: Chat,
@@ -104,6 +122,8 @@ impl Document {
             frames: Vec::new(),
             text: Vec::new(),
             cut: false,
+            next_line: None,
+            line_start: None,
             holder: None,
             chat: Chat::default(),
             word: Vec::new(),
@@ -116,9 +136,9 @@ impl Document {
         }
     }
 
-    /// Ready for a document that starts on `line`.
-    pub fn begin(&mut self, line: u64) {
-        self.lexer.restart(line);
+    /// Ready for a document, from `offset` on `line`.
+    pub fn begin(&mut self, line: u64, offset: u64) {
+        self.lexer.restart(line, offset);
         self.phase = Phase::Value;
         self.frames.clear();
         self.text.clear();
@@ -126,6 +146,8 @@ impl Document {
         self.text.shrink_to(1 << 20);
         self.blank.clear();
         self.cut = false;
+        self.next_line = None;
+        self.line_start = None;
         self.holder = None;
         self.chat = Chat::default();
         self.reading = false;
@@ -147,6 +169,7 @@ impl Document {
         self.from = 0;
         self.word_at = 0;
         self.base = base;
+        self.lexer.base = base;
         let mut at = 0;
         loop {
             let fed = match self.phase {
@@ -162,33 +185,57 @@ impl Document {
     }
 
     /// The input is over: `whole` unless it broke off. Gives what can be given.
-    pub fn finish(&mut self, end: u64, whole: bool, output: &mut Output) -> Option<Rewind> {
+    pub fn finish(&mut self, end: u64, whole: bool, output: &mut Output) -> Option<Resume> {
         // A line feed ends numbers and lines; anything else is as unfinished as before.
         let mut last: &[u8] = b"\n";
         while whole && !last.is_empty() && (self.phase != Phase::Value || !self.lexer.is_inside_token()) {
             match self.feed(last, end, output) {
                 Fed::Ended(_) | Fed::EndedInLine(_) => return None,
-                Fed::Rewind(_, rewind) => return Some(rewind),
+                Fed::Broken(_, resume) => return Some(resume),
                 Fed::Full(used) => last = &last[used..],
                 Fed::More => break,
             }
         }
         self.base = end;
         self.from = 0;
-        let mut rewind = None;
+        let mut resume = None;
         if self.phase == Phase::Value && !self.frames.is_empty() {
-            rewind = self.rewind_record(end, output);
-            if rewind.is_none() && whole {
-                self.give_up(end, "incomplete", output);
+            resume = self.resume(end);
+            match resume {
+                Some(resume) => self.give_up(resume.before, "malformed", output),
+                None if whole => self.give_up(end, "incomplete", output),
+                None => {}
             }
         }
         output.release(self.chat.members());
-        rewind
+        resume
+    }
+
+    /// Where reading would resume if the document were to break at `end`.
+    pub fn resume(&self, end: u64) -> Option<Resume> {
+        self.next_line.filter(|resume| end - resume.offset <= self.resume_bytes_max())
+    }
+
+    /// How much of the stream before its place it may want again.
+    pub fn resume_bytes_max(&self) -> u64 {
+        RESUME_RECORDS_MAX.saturating_mul(self.limits.record_bytes_max as u64)
+    }
+
+    fn see_line(&mut self, offset: u64) {
+        self.line_start = Some(offset);
+        if self.resume(offset).is_none() {
+            self.next_line = Some(Resume { line: self.lexer.line, offset, before: self.lexer.line_end });
+        }
     }
 
     fn value(&mut self, piece: &[u8], at: &mut usize, output: &mut Output) -> Option<Fed> {
         while self.phase == Phase::Value {
-            match self.lexer.next(piece, at) {
+            let token = self.lexer.next(piece, at);
+            if let Some(offset) = self.lexer.line_begun {
+                self.lexer.line_begun = None;
+                self.see_line(offset);
+            }
+            match token {
                 Token::More => {
                     self.leave(piece, *at);
                     return Some(Fed::More);
@@ -204,11 +251,20 @@ impl Document {
                         self.word = name;
                     }
                 }
-                token @ (Token::ObjectOpen | Token::ArrayOpen | Token::ScalarOpen) => self.open(token, piece, *at - 1),
+                Token::ObjectOpen | Token::ScalarOpen => self.open(token, piece, *at - 1),
+                Token::ArrayOpen => {
+                    self.open(token, piece, *at - 1);
+                    if self.is_line_of_its_own(token) {
+                        return self.broken(piece, *at, output);
+                    }
+                }
                 Token::ScalarClose => {
                     if let Some(scalar) = self.word_end(piece, *at) {
                         self.scalar(&scalar);
                         self.word = scalar;
+                        if self.is_line_of_its_own(token) {
+                            return self.broken(piece, *at, output);
+                        }
                     }
                     self.close(piece, *at, output);
                 }
@@ -316,76 +372,47 @@ impl Document {
         Fed::Ended(at)
     }
 
+    /// Whether the value on top turns out to be an envelope that begins a line where a record is due.
+    fn is_line_of_its_own(&self, token: Token) -> bool {
+        let Some(top) = self.frames.last() else { return false };
+        let depth = self.lexer.depth();
+        let is_envelope = match token {
+            Token::ArrayOpen if top.depth == depth => true,
+            // (A message has a date; a chat has none.)
+            Token::ArrayOpen => top.depth + 1 == depth && top.key == Key::Messages && !top.has(Key::Date),
+            _ => top.kind == Kind::Listing || top.has(Key::Ok),
+        };
+        is_envelope && top.is_part_of_envelope() && self.next_line.is_some_and(|line| line.offset == top.offset)
+    }
+
     /// What stands at `at` cannot follow what came before.
     fn broken(&mut self, piece: &[u8], at: usize, output: &mut Output) -> Option<Fed> {
+        let end = self.base + at as u64;
         if self.frames.is_empty() {
-            let offset = self.base + at as u64;
-            self.frames.push(Frame::new(Role::Value(Position::Root), 1, 0, 0, self.lexer.line, offset));
+            self.frames.push(Frame::new(Role::Value(Position::Root), 1, 0, 0, self.lexer.line, end));
             self.from = at;
         }
         self.keep_to(piece, at);
-        if !self.cut && self.is_one_line() {
-            self.frames.truncate(1);
+        let resume = self.resume(end);
+        let ends_before = self.lexer.line_is_fresh && !self.is_one_line();
+        if !self.cut && resume.is_none() && !ends_before {
+            self.fold_to(0);
             self.phase = Phase::BadLine;
             return None;
         }
-        if self.is_verbatim() {
-            return Some(Fed::Rewind(at, self.rewind()));
-        }
-        let end = self.base + at as u64;
-        let rewind = self.rewind_record(end, output);
-        if rewind.is_none() {
-            let reason = if self.lexer.depth() >= DEPTH_MAX { "too_deep" } else { "malformed" };
-            self.give_up(end, reason, output);
-        }
+        let (end, fed) = match resume {
+            Some(resume) => (resume.before, Some(Fed::Broken(at, resume))),
+            None if ends_before => (self.lexer.line_end, Some(Fed::EndedInLine(at))),
+            None => (end, None),
+        };
+        let is_too_deep = resume.is_none() && self.lexer.depth() >= DEPTH_MAX;
+        self.give_up(end, if is_too_deep { "too_deep" } else { "malformed" }, output);
         output.release(self.chat.members());
-        if let Some(rewind) = rewind {
-            return Some(Fed::Rewind(at, rewind));
-        }
-        if self.lexer.line_is_fresh && !self.is_one_line() {
-            return Some(Fed::EndedInLine(at));
-        }
         self.phase = Phase::Skip;
-        None
-    }
-
-    /// `text` is the document so far.
-    fn is_verbatim(&self) -> bool {
-        !self.cut && self.frames.first().is_some_and(|root| root.over.is_none())
+        fed
     }
 
     fn is_one_line(&self) -> bool {
         self.frames.first().is_some_and(|root| root.line == self.lexer.line)
     }
-
-    fn rewind(&mut self) -> Rewind {
-        let (line, offset) = self.frames.first().map_or((1, 0), |root| (root.line, root.offset));
-        Rewind { text: std::mem::take(&mut self.text), line, offset, first_is_rejected: false }
-    }
-
-    /// A document stops at `end` inside a record. Where the next line looks like a record, the line the unfinished one starts on was
-    /// broken, and the lines after it are none of it.
-    fn rewind_record(&mut self, end: u64, output: &mut Output) -> Option<Rewind> {
-        let frame = &self.frames[self.unfinished()?];
-        let (line, offset) = (frame.line, frame.offset);
-        let text = &self.text[frame.start..];
-        // (A line feed may have been added at the end.)
-        let is_verbatim = frame.over.is_none() && text.len() as u64 >= end - offset;
-        if !is_verbatim || !next_line_is_a_record(text) {
-            return None;
-        }
-        let first_is_rejected = self.cut;
-        if first_is_rejected {
-            let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-            let raw_bytes = first.len() as u64;
-            output.reject(Rejected { line, offset, reason: "malformed", raw: head(first, RAW_BYTES_MAX), raw_bytes });
-        }
-        Some(Rewind { text: text.to_vec(), line, offset, first_is_rejected })
-    }
-}
-
-/// Whether the second line of a document that does not end looks like a record, so that the first was a broken one.
-fn next_line_is_a_record(text: &[u8]) -> bool {
-    let mut lines = text.split(|&byte| byte == b'\n');
-    lines.nth(1).is_some_and(lines::looks_whole)
 }

@@ -64,20 +64,44 @@ pub(super) struct Lexer {
     pub line: u64,
     /// No token has been seen on that line yet.
     pub line_is_fresh: bool,
+    /// Where that line starts, or what is read of it.
+    line_from: u64,
+    /// How far the line that the value starts on is indented.
+    margin: u64,
+    /// Offset of the piece in the stream.
+    pub base: u64,
+    /// Where the last line that is not blank ended.
+    pub line_end: u64,
+    /// The token just seen begins a record, as far as the layout tells: where it stands. To be taken.
+    pub line_begun: Option<u64>,
 }
 
 impl Lexer {
     pub fn new() -> Self {
-        Lexer { expect: Expect::Value, inside: Inside::Gap, objects: Vec::new(), depth: 0, line: 1, line_is_fresh: true }
+        Lexer {
+            expect: Expect::Value,
+            inside: Inside::Gap,
+            objects: Vec::new(),
+            depth: 0,
+            line: 1,
+            line_is_fresh: true,
+            line_from: 0,
+            margin: 0,
+            base: 0,
+            line_end: 0,
+            line_begun: None,
+        }
     }
 
-    /// Ready for a new value that starts on `line`.
-    pub fn restart(&mut self, line: u64) {
+    /// Ready for a new value, from `offset` on `line`.
+    pub fn restart(&mut self, line: u64, offset: u64) {
         self.expect = Expect::Value;
         self.inside = Inside::Gap;
         self.depth = 0;
         self.line = line;
         self.line_is_fresh = true;
+        self.line_from = offset;
+        self.line_begun = None;
     }
 
     /// Containers the cursor is in.
@@ -105,8 +129,12 @@ impl Lexer {
             match byte {
                 b' ' | b'\t' | b'\r' => {}
                 b'\n' => {
+                    if !self.line_is_fresh {
+                        self.line_end = self.base + *at as u64;
+                    }
                     self.line += 1;
                     self.line_is_fresh = true;
+                    self.line_from = self.base + *at as u64 + 1;
                 }
                 _ if self.expect == Expect::Nothing => return Token::Broken,
                 b',' if self.expect == Expect::CommaOrClose => {
@@ -125,6 +153,9 @@ impl Lexer {
     }
 
     fn token(&mut self, byte: u8, at: &mut usize) -> Token {
+        if self.line_is_fresh {
+            self.see_line(byte, self.base + *at as u64);
+        }
         let value = matches!(self.expect, Expect::Value | Expect::ValueOrClose);
         let key = matches!(self.expect, Expect::Key | Expect::KeyOrClose);
         let close = matches!(self.expect, Expect::CommaOrClose | Expect::ValueOrClose | Expect::KeyOrClose);
@@ -144,6 +175,16 @@ impl Lexer {
         self.line_is_fresh = false;
         *at += 1;
         token
+    }
+
+    /// The first byte of a line is seen. One that begins a record is not indented deeper than the value and closes nothing.
+    fn see_line(&mut self, byte: u8, offset: u64) {
+        let indent = offset - self.line_from;
+        if self.depth == 0 {
+            self.margin = indent;
+        } else if indent <= self.margin && !matches!(byte, b'}' | b']') {
+            self.line_begun = Some(offset);
+        }
     }
 
     fn begin(&mut self, inside: Inside, token: Token) -> Token {

@@ -118,6 +118,8 @@ pub(super) struct Frame {
     pub start: usize,
     pub line: u64,
     pub offset: u64,
+    /// It is the document, or the first of a line that begins a record.
+    pub begins_line: bool,
     /// The member being read, of an object.
     pub key: Key,
     /// The members it has, as bits.
@@ -144,6 +146,7 @@ impl Frame {
             start,
             line,
             offset,
+            begins_line: role == Role::Value(Position::Root),
             key: Key::Other,
             seen: 0,
             kind: Kind::Unknown,
@@ -216,12 +219,14 @@ impl Frame {
         let top = matches!(position, Position::Root | Position::Element(Array::Top));
         let chat = top || position == Position::Element(Array::Chats);
         let listing = top || matches!(position, Position::Element(Array::Things) | Position::Member(_));
+        // No record says so, but an envelope does that begins where a record is due.
+        let record = self.is_part_of_envelope();
         match (self.key, token) {
-            (Key::Kind, Token::ScalarOpen) if listing => Descent::Read,
+            (Key::Kind, Token::ScalarOpen) if listing || record => Descent::Read,
             (Key::Data, Token::ObjectOpen) if listing => Descent::Into(Role::Data),
             (Key::Id | Key::Type | Key::Name, Token::ScalarOpen) if chat => Descent::Read,
             (Key::Messages, Token::ArrayOpen) if chat => Descent::Into(Role::Array(Array::Messages)),
-            (Key::Ok, Token::ScalarOpen) if top => Descent::Read,
+            (Key::Ok, Token::ScalarOpen) if top || record => Descent::Read,
             (Key::Result, Token::ArrayOpen) if top => Descent::Into(Role::Array(Array::Updates)),
             (Key::List, Token::ArrayOpen) if position == Position::Member(Key::Chats) => Descent::Into(Role::Array(Array::Chats)),
             (Key::Crossposts, _) => Descent::Opaque,

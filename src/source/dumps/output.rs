@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! 1. `places` has one entry a line of `bytes`.
-//! 2. What is held is bounded: at [`Output::held_bytes_max`] it is released as it is, so a thread of answers greater than a record may
+//! 2. What is held is bounded: at [`Output::record_bytes_max`] it is released as it is, so a thread of answers greater than a record may
 //!    come before the message it answers, and a chat that great whose name follows its messages goes without.
 
 use super::lines::is_blank;
@@ -39,20 +39,20 @@ pub(super) struct Output {
     rejected: Vec<Rejected>,
     held: Vec<Held>,
     held_bytes: Vec<u8>,
-    held_bytes_max: usize,
+    record_bytes_max: usize,
     /// A block of this size is handed on.
     full_bytes: usize,
 }
 
 impl Output {
-    pub fn new(full_bytes: usize, held_bytes_max: usize) -> Self {
+    pub fn new(full_bytes: usize, record_bytes_max: usize) -> Self {
         Output {
             bytes: Vec::new(),
             places: Vec::new(),
             rejected: Vec::new(),
             held: Vec::new(),
             held_bytes: Vec::new(),
-            held_bytes_max,
+            record_bytes_max,
             full_bytes,
         }
     }
@@ -79,7 +79,7 @@ impl Output {
         let end = self.held_bytes.len();
         self.held.push(Held { line: cut.line, offset: cut.offset, start, end, of_chat: cut.of_chat });
         // Entries count too: a million empty records are not small.
-        if end + self.held.len() * size_of::<Held>() > self.held_bytes_max {
+        if end + self.held.len() * size_of::<Held>() > self.record_bytes_max {
             self.release(chat);
         }
     }
@@ -106,10 +106,14 @@ impl Output {
         let (mut line, mut start) = (line, 0);
         while start < bytes.len() {
             let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |found| start + found);
-            if !is_blank(&bytes[start..end]) {
-                self.bytes.extend_from_slice(&bytes[start..end]);
+            let (text, offset) = (&bytes[start..end], offset + start as u64);
+            if text.len() > self.record_bytes_max {
+                let raw = text[..text.len().min(RAW_BYTES_MAX)].to_vec();
+                self.reject(Rejected { line, offset, reason: "too_long", raw, raw_bytes: text.len() as u64 });
+            } else if !is_blank(text) {
+                self.bytes.extend_from_slice(text);
                 self.bytes.push(b'\n');
-                self.places.push((line, offset + start as u64));
+                self.places.push((line, offset));
             }
             (line, start) = (line + 1, end + 1);
         }

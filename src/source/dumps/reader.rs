@@ -10,12 +10,13 @@
 //!
 //! # Invariants
 //! 1. `line` and `offset` are those of `buffer[at]`.
-//! 2. Outside a document, `buffer[at]` is the first byte of a line.
+//! 2. Outside a document, `buffer[at]` is the first byte of a line, but for its indentation.
+//! 3. In a document, the buffer has all from the line on that reading would resume on. (See [`Document::resume`].)
 
-use super::document::{Document, Fed, Rewind};
+use super::document::{Document, Fed, Resume};
 use super::input::{self, Error, Input};
 use super::lines::{self, Lines};
-use super::output::{Cut, Output};
+use super::output::Output;
 use super::{Block, Limits, Places};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -199,15 +200,20 @@ impl Reader {
         memchr::memrchr(b'\n', &self.buffer[self.at..self.filled]).map_or(self.at, |found| self.at + found + 1)
     }
 
-    /// Reads more, after moving what is left from `keep` on to the front. A part of a line that fills the buffer gets twice the room.
+    /// Reads more, after moving what is left from `keep` on to the front. What fills the buffer gets twice the room.
     fn fill(&mut self, keep: usize) -> Result<(), Error> {
         let Some(input) = &mut self.input else { return Ok(()) };
         self.buffer.copy_within(keep..self.filled, 0);
         (self.filled, self.at) = (self.filled - keep, self.at - keep);
         let room = self.limits.block_bytes.max(1);
-        let room = if self.filled < room { room } else { (2 * self.filled).min(self.line_bytes_max + room).max(self.filled + 1) };
+        let most = if self.in_document { self.document.resume_bytes_max() as usize } else { self.line_bytes_max };
+        let room = if self.filled < room { room } else { (2 * self.filled).min(most.saturating_add(room)).max(self.filled + 1) };
         if self.buffer.len() < room {
             self.buffer.resize(room, 0);
+        } else if self.buffer.len() > 2 * (self.line_bytes_max + room) {
+            // One great document should not be paid for by all blocks that follow.
+            self.buffer.truncate(room);
+            self.buffer.shrink_to_fit();
         }
         while self.filled < room {
             match input.read(&mut self.buffer[self.filled..room]) {
@@ -257,20 +263,21 @@ impl Reader {
     }
 
     fn begin_document(&mut self) {
-        self.document.begin(self.line);
+        self.document.begin(self.line, self.offset);
         self.in_document = true;
     }
 
     fn go_on_with_document(&mut self) -> Result<(), Error> {
         if self.at == self.filled {
             if !self.ended {
-                return self.fill(self.filled);
+                let again = self.document.resume(self.offset).map_or(0, |resume| self.offset - resume.offset);
+                return self.fill(self.filled - again as usize);
             }
             self.in_document = false;
-            let rewind = self.document.finish(self.offset, self.failed.is_none(), &mut self.output);
+            let resume = self.document.finish(self.offset, self.failed.is_none(), &mut self.output);
             self.line = self.document.line();
-            if let Some(rewind) = rewind {
-                self.rewind(rewind);
+            if let Some(resume) = resume {
+                self.resume(resume);
             }
             return Ok(());
         }
@@ -288,41 +295,30 @@ impl Reader {
                 self.advance(used);
                 self.begin_document();
             }
-            Fed::Rewind(used, rewind) => {
+            Fed::Broken(used, resume) => {
                 self.advance(used);
                 self.in_document = false;
-                self.rewind(rewind);
+                self.resume(resume);
             }
         }
         Ok(())
     }
 
-    /// The first line is a broken record by itself; reading goes on after it.
-    fn rewind(&mut self, rewind: Rewind) {
-        let Rewind { text, line, offset, first_is_rejected } = rewind;
-        let first = memchr::memchr(b'\n', &text).map_or(text.len(), |found| found + 1);
-        let again = (text.len() - first) as u64;
-        self.reread += again;
-        let reached = offset + text.len() as u64;
-        let hostile = self.reread > REREADS_MAX * reached + (1 << 20);
-        // Then every line is taken by itself, and only the last is read again.
-        let given = if hostile { memchr::memrchr(b'\n', &text).map_or(first, |found| found + 1) } else { first };
-        let lines = memchr::memchr_iter(b'\n', &text[..given]).count() as u64;
-        if hostile {
-            self.output.lines(&text[..given], line, offset);
-        } else if !first_is_rejected {
-            let text = text[..given].strip_suffix(b"\n").unwrap_or(&text);
-            self.output.emit(Cut { text, line, offset, of_chat: false }, b"");
-        }
-        (self.line, self.offset) = (line + lines, offset + given as u64);
-        let rest = &text[given..];
-        if self.at >= rest.len() && self.buffer[self.at - rest.len()..self.at] == *rest {
-            self.at -= rest.len();
+    /// Reads again from a line that was taken for a part of a document.
+    fn resume(&mut self, resume: Resume) {
+        let reached = self.offset;
+        let again = (reached - resume.offset) as usize;
+        self.at -= again;
+        (self.line, self.offset) = (resume.line, resume.offset);
+        self.reread += again as u64;
+        if self.reread <= REREADS_MAX * reached + (1 << 20) {
             return;
         }
-        let mut buffer = rest.to_vec();
-        buffer.extend_from_slice(&self.buffer[self.at..self.filled]);
-        (self.buffer, self.at) = (buffer, 0);
-        self.filled = self.buffer.len();
+        // Then every line is taken by itself, and only the last is read again.
+        let lines = &self.buffer[self.at..self.at + again];
+        let lines = &lines[..memchr::memrchr(b'\n', lines).map_or(0, |end| end + 1)];
+        self.output.lines(lines, self.line, self.offset);
+        self.line += memchr::memchr_iter(b'\n', lines).count() as u64;
+        self.advance(lines.len());
     }
 }

@@ -94,7 +94,9 @@ impl Document {
         if let (Role::Data, Some(owner)) = (role, self.frames.last_mut()) {
             owner.see(Key::Data);
         }
-        self.frames.push(Frame::new(role, depth, levels, self.text.len(), line, offset));
+        let mut frame = Frame::new(role, depth, levels, self.text.len(), line, offset);
+        frame.begins_line |= self.line_start == Some(offset);
+        self.frames.push(frame);
         let top_array = matches!(role, Role::Value(Position::Root | Position::Element(Array::Top)));
         if top_array && token == Token::ArrayOpen {
             // Its elements are looked at like documents.
@@ -172,13 +174,13 @@ impl Document {
                 self.give_before(&element, output);
             }
             if !is_envelope {
-                self.give(&mut element, end, array == Array::Messages, output);
+                self.give(&mut element, end, is_record && array == Array::Messages, output);
             }
             if let Some(enclosing) = self.frames.last_mut() {
                 enclosing.cut = true;
                 self.text.truncate(enclosing.start.saturating_add(1));
             }
-            self.cut = true;
+            self.set_cut();
         } else {
             self.fold(element);
         }
@@ -194,7 +196,7 @@ impl Document {
         if !member.is_envelope() {
             return self.fold(member);
         }
-        self.cut = true;
+        self.set_cut();
         self.text.truncate(member.start);
         self.keep(if key == Key::Replies { b"\"\"" } else { b"null" });
         if let Some(owner) = self.frames.last_mut() {
@@ -236,6 +238,21 @@ impl Document {
         }
     }
 
+    /// Records are cut out so far: no line before this is read again.
+    fn set_cut(&mut self) {
+        self.cut = true;
+        self.next_line = None;
+    }
+
+    /// Folds what is open in the frame of this index.
+    pub(super) fn fold_to(&mut self, index: usize) {
+        while self.frames.len() > index + 1 {
+            if let Some(part) = self.frames.pop().filter(Frame::is_value) {
+                self.fold(part);
+            }
+        }
+    }
+
     /// Gives the value that has just been popped as a record, or rejects it, and cuts its text off.
     fn give(&mut self, value: &mut Frame, end: u64, of_chat: bool, output: &mut Output) {
         let levels = value.levels() + if of_chat { CHAT_LEVELS } else { 0 };
@@ -257,7 +274,6 @@ impl Document {
             }
         }
         self.text.truncate(start);
-        self.cut = true;
     }
 
     /// Gives the elements that came before the first that was recognised, as one array: they are no records, but not nothing.
@@ -282,34 +298,47 @@ impl Document {
         }
     }
 
-    /// The record that is open, the outermost where there are several; none between records.
-    pub(super) fn unfinished(&self) -> Option<usize> {
+    /// The record that is open in the value of this index, the outermost where there are several; none between records.
+    fn unfinished(&self, within: usize) -> Option<usize> {
         if !self.cut {
-            return (!self.frames.is_empty()).then_some(0);
+            return Some(within);
         }
-        // Answers may be held for a message at the root.
-        let holder = self.holder.filter(|&holder| !self.frames[holder].has(Key::Messages));
-        self.frames.iter().position(Frame::is_part_of_envelope).into_iter().chain(holder).min()
+        (within..self.frames.len()).find(|&index| {
+            let frame = &self.frames[index];
+            // Answers may be held for a message at the root.
+            frame.is_part_of_envelope() || self.holder == Some(index) && !frame.has(Key::Messages)
+        })
     }
 
-    /// Rejects what is open, at the end of what can be read of it.
+    /// What is open ends before `end`, unclosed: of each line that begins a record, one is refused.
     pub(super) fn give_up(&mut self, end: u64, reason: &'static str, output: &mut Output) {
-        let rejected = match self.unfinished() {
-            Some(index) => {
-                let frame = &mut self.frames[index];
-                let (line, offset, raw_bytes) = (frame.line, frame.offset, end - frame.offset);
-                let reason = if frame.over.is_some() { "too_long" } else { reason };
-                let raw = frame.over.take().unwrap_or_else(|| head(&self.text[frame.start..], raw_bytes as usize));
-                Rejected { line, offset, reason, raw, raw_bytes }
+        let mut end = end;
+        while let Some(line) = self.frames.iter().rposition(|frame| frame.begins_line) {
+            if self.frames[line].offset < end {
+                self.refuse(line, end, reason, output);
+                end = self.frames[line].offset;
             }
-            // Between records: only the envelope is unfinished, but it says that something is missing.
-            None => {
-                let raw = head(self.value_on_top().map_or(&[], |top| &self.text[self.frames[top].start..]), RAW_BYTES_MAX);
-                let raw_bytes = raw.len() as u64;
-                Rejected { line: self.lexer.line, offset: end, reason, raw, raw_bytes }
-            }
-        };
-        output.reject(rejected);
+            self.text.truncate(self.frames[line].start);
+            self.frames.truncate(line);
+        }
+    }
+
+    /// Refuses the record that is open in the value of this index. The parser does where all of it is there.
+    fn refuse(&mut self, within: usize, end: u64, reason: &'static str, output: &mut Output) {
+        let record = self.unfinished(within).filter(|&index| self.frames[index].offset < end);
+        self.fold_to(record.unwrap_or(within));
+        let Some(frame) = self.frames.last_mut() else { return };
+        let (line, offset, over) = (frame.line, frame.offset, frame.over.take());
+        let text = over.as_deref().or(self.text.get(frame.start..)).unwrap_or_default();
+        // Between records only the envelope is unfinished, but it says that something is missing. What is left of it stands for it.
+        let raw_bytes = if record.is_some() { end - offset } else { text.len() as u64 };
+        let text = &text[..text.len().min(raw_bytes as usize)];
+        let is_there = !self.cut && over.is_none() && text.len() as u64 == raw_bytes;
+        if is_there && reason == "malformed" {
+            return output.emit(Cut { text, line, offset, of_chat: false }, b"");
+        }
+        let reason = if raw_bytes > self.limits.record_bytes_max as u64 { "too_long" } else { reason };
+        output.reject(Rejected { line, offset, reason, raw: head(text, RAW_BYTES_MAX), raw_bytes });
     }
 
     /// Gives the document as it is, or the line.

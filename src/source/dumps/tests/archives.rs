@@ -93,6 +93,16 @@ fn an_archive_cut_short_anywhere_gives_its_whole_records_and_an_error() {
 }
 
 #[test]
+fn lines_after_a_broken_one_count_in_an_archive_cut_short_too() {
+    for (name, pack) in PACKERS {
+        let rest = pack("{\"c\":3}\n");
+        let archive = [pack("[\n{\"b\":2}\n"), rest[..rest.len() - 1].to_vec()].concat();
+        let read = read(&archive, Limits::default());
+        assert_eq!((read.texts()[..2].to_vec(), read.errors.len()), (vec!["[", "{\"b\":2}"], 1), "{name}");
+    }
+}
+
+#[test]
 fn a_damaged_archive_gives_what_can_be_read_and_never_a_half_record() {
     let text = lines(20_000);
     for (name, pack) in PACKERS {

@@ -40,6 +40,49 @@ fn a_line_of_many_megabytes_is_counted_and_not_kept() {
 }
 
 #[test]
+fn a_broken_line_of_many_megabytes_costs_the_lines_after_it_nothing() {
+    let numbers = |bytes: usize| "1,".repeat(bytes / 2);
+    let long = format!("{{\"a\":[{}", numbers(3 * MAX));
+    let nested = format!("[{{\"a\":1}},{{\"b\":[{}", numbers(3 * MAX));
+    let answer = format!("{{\"ok\":true,\"result\":[{{\"update_id\":1}},{{\"update_id\":2,\"x\":[{}", numbers(3 * MAX));
+    let good = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX - 8));
+    let half = |line: &str| line[..=line[..MAX / 2].rfind(',').unwrap()].to_owned();
+    for (lines, rejected) in [
+        (vec![&*long, r#"{"b":2}"#, r#"{"c":3}"#], 1),
+        (vec![&*long, "", r#"{"b":2}"#], 1),
+        (vec![&*nested, r#"{"b":2}"#, r#"{"c":3}"#], 1),
+        (vec![&*answer, r#"{"b":2}"#, r#"{"c":3}"#], 1),
+        (vec![&*long, &long[..long.len() / 2], &long[..MAX + 9], r#"{"b":2}"#, r#"{"c":3}"#], 3),
+        // Neither of the first two is too long, but both together are.
+        (vec![&half(&long), &good, r#"{"c":3}"#], 1),
+        (vec![&half(&nested), &good, r#"{"c":3}"#], 1),
+        (vec![&half(&answer), &good, r#"{"c":3}"#], 1),
+    ] {
+        let shown: Vec<&str> = lines.iter().map(|line| &line[..line.len().min(40)]).collect();
+        let read = super::read((lines.join("\n") + "\n").as_bytes(), limits());
+        let whole: Vec<&str> = lines.iter().filter(|line| line.ends_with('}')).copied().collect();
+        let given: Vec<&str> = read.texts().into_iter().filter(|text| *text != "{\"update_id\":1}").collect();
+        assert!(given == whole, "{shown:?} {:?}", read.places());
+        assert_eq!(read.rejected.len(), rejected, "{shown:?}");
+        let start = if lines[0].starts_with("{\"ok\"") { lines[0].find("{\"update_id\":2").unwrap() } else { 0 };
+        let length = lines[0].len() - start;
+        let (reason, line, offset, raw_bytes, raw) = read.rejected.iter().min_by_key(|rejected| rejected.2).unwrap();
+        assert_eq!((*line, *offset, *raw_bytes), (1, start as u64, length as u64), "{shown:?}");
+        assert_eq!(*reason, if length > MAX { "too_long" } else { "malformed" });
+        assert!(lines[0][start..].starts_with(raw) && raw.len() == super::super::RAW_BYTES_MAX, "{shown:?}");
+        assert!(read.room < 16 << 20, "it took {}", read.room);
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_where_lines_are_no_longer_read_again() {
+    let text = format!("{}{{\"a\":[{}\n}}\n{{\"b\":2}}\n", "[\n".repeat(5_000), "1,".repeat(MAX));
+    let read = super::read(text.as_bytes(), limits());
+    assert_eq!(read.texts().len(), 5_002);
+    assert_eq!((read.texts()[5_001], read.reasons()), ("{\"b\":2}", vec!["too_long"]));
+}
+
+#[test]
 fn nesting_is_bounded_where_records_are_cut_out_and_passed_on_where_not() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let update = |levels: usize| format!(r#"{{"update_id":1,"x":{}}}"#, nested(levels - 1));

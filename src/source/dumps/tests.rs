@@ -5,7 +5,9 @@ mod bounds;
 mod broken;
 mod documents;
 mod lines;
+mod naive;
 mod real;
+mod rules;
 mod splits;
 
 use super::{Error, Limits, Places, Reader, Rejected};

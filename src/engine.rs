@@ -12,6 +12,8 @@
 //! 1. Every worker sees every tick end, after its last batch of that tick.
 //! 2. A worker says `Closed(t)` after the last `Changes` of ticks below `t`: who has it from all workers has every row of those ticks.
 //! 3. At most [`Config::ticks_in_flight`] ticks are open or on their way; `send` waits otherwise, and so sinks slow sources down.
+//! 4. A new tick has the time at which its first batch was sent: whoever reads records before sending them finds none of them, received
+//!    by the same clock, after their tick.
 
 pub mod batch;
 pub mod counts;
@@ -98,7 +100,10 @@ pub struct Engine {
     counts: Arc<Counts>,
     clock: Arc<dyn Clock>,
     outputs: Sender<Output>,
-    tick: u64,
+    /// The tick that batches go to, once there is one.
+    open: Option<u64>,
+    /// The last tick that ended; 0 before the first.
+    ended: u64,
     records_in_tick: usize,
     binding: Vec<u8>,
     next_worker: usize,
@@ -116,8 +121,6 @@ impl Engine {
         let clock = Arc::clone(&inputs.clock);
         let counts = Arc::new(Counts::default());
         let frontiers = Arc::new(Frontiers::new(config.workers));
-        // Ticks that are recovered have their own numbers, from the past.
-        let tick = if config.durable.is_some() { 1 } else { next_tick(0, clock.now_ms()) };
         let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| bounded(config.batches_waiting_max)).unzip();
         let (ready, activators) = bounded(config.workers);
         let plan = worker::Plan {
@@ -128,35 +131,42 @@ impl Engine {
             counts: Arc::clone(&counts),
             frontiers: Arc::clone(&frontiers),
             durable: config.durable.clone(),
-            first_tick: tick,
             ready,
         };
         let guards = worker::spawn(plan, receivers).map_err(Error::Start)?;
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
-        let (records_in_tick, binding, next_worker) = (0, vec![], 0);
-        Ok(Engine { config, feeders, guards, frontiers, counts, clock, outputs, tick, records_in_tick, binding, next_worker })
+        let (open, ended, records_in_tick, binding, next_worker) = (None, 0, 0, vec![], 0);
+        Ok(Engine { config, feeders, guards, frontiers, counts, clock, outputs, open, ended, records_in_tick, binding, next_worker })
     }
 
     /// Feeds versions of a snapshot, as part of this tick.
     pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>) -> Result<(), Error> {
-        if tick > self.tick {
-            self.end_tick(tick)?;
-        }
+        self.open_at(tick)?;
         self.feed(Batch::Frame(versions))
     }
 
     /// Feeds a tick that was decided before, as it was and with its number.
     pub fn recover(&mut self, tick: Tick) -> Result<(), Error> {
-        assert!(tick.number >= self.tick, "ticks are recovered in order, before anything new");
-        if tick.number > self.tick {
-            self.end_tick(tick.number)?;
-        }
+        self.open_at(tick.number)?;
         for Frame { head, rows } in tick.frames {
             self.recover_tally(&head.tally);
             head.letters.into_iter().for_each(|letter| self.recover_letter(letter));
             self.feed(Batch::Frame(rows))?;
         }
+        Ok(())
+    }
+
+    /// Opens a tick that has a number, after the one that is open.
+    fn open_at(&mut self, tick: u64) -> Result<(), Error> {
+        if self.open == Some(tick) {
+            return Ok(());
+        }
+        if self.open.is_some() {
+            self.close_tick()?;
+        }
+        assert!(tick > self.ended, "ticks are recovered in order, before anything new");
+        self.open = Some(tick);
         Ok(())
     }
 
@@ -173,12 +183,14 @@ impl Engine {
 
     /// Waits until everything recovered is out; ticks are new from now on, and greater than `last`.
     pub fn recovered(&mut self, last: u64) -> Result<(), Error> {
-        self.end_tick(self.tick + 1)?;
+        if self.open.is_some() {
+            let tick = self.close_tick()?;
+            while !self.frontiers.wait(tick, Duration::from_secs(1)) {}
+        }
+        self.ended = self.ended.max(last);
         let durable = self.config.durable.as_ref().expect("what is recovered is durable");
-        while !self.frontiers.wait(self.tick - 1, Duration::from_secs(1)) {}
         durable.failure().map_or(Ok(()), Err)?;
         durable.recovered();
-        self.tick = next_tick(last.max(self.tick), self.clock.now_ms());
         Ok(())
     }
 
@@ -200,31 +212,26 @@ impl Engine {
     fn feed(&mut self, batch: Batch) -> Result<(), Error> {
         let at = self.next_worker;
         self.next_worker = (at + 1) % self.feeders.len();
-        self.feeders[at].send(Feed::Batch { tick: self.tick, batch })
+        let tick = self.open_tick();
+        self.feeders[at].send(Feed::Batch { tick, batch })
     }
 
-    /// The number that the open tick will have when it closes.
-    pub fn open_tick(&self) -> u64 {
-        self.tick
+    /// The open tick, which gets its number now if nothing has been sent since the one before.
+    pub fn open_tick(&mut self) -> u64 {
+        *self.open.get_or_insert_with(|| next_tick(self.ended, self.clock.now_ms()))
     }
 
     /// Ends the open tick; gives its number. Its rows are out when `frontiers` pass it.
     pub fn close_tick(&mut self) -> Result<u64, Error> {
-        let closed = self.tick;
-        self.end_tick(next_tick(closed, self.clock.now_ms()))?;
-        Ok(closed)
-    }
-
-    fn end_tick(&mut self, next: u64) -> Result<(), Error> {
-        let tick = std::mem::replace(&mut self.tick, next);
-        self.records_in_tick = 0;
+        let tick = self.open_tick();
+        (self.open, self.ended, self.records_in_tick) = (None, tick, 0);
         for feeder in &self.feeders {
             let binding = if feeder.worker == 0 { self.binding.clone() } else { vec![] };
-            feeder.send(Feed::End { tick, next, binding })?;
+            feeder.send(Feed::End { tick, binding })?;
         }
         self.frontiers.opened(tick);
         self.frontiers.wait_in_flight(self.config.ticks_in_flight);
-        Ok(())
+        Ok(tick)
     }
 
     pub fn frontiers(&self) -> Arc<Frontiers> {

@@ -27,8 +27,8 @@ use crate::texts::Texts;
 pub enum Feed {
     /// Every tick below `tick` has ended, and here is a batch of that one.
     Batch { tick: u64, batch: super::Batch },
-    /// `tick` has ended, made from what `binding` says; the next is `next` or later.
-    End { tick: u64, next: u64, binding: Vec<u8> },
+    /// `tick` has ended, made from what `binding` says.
+    End { tick: u64, binding: Vec<u8> },
 }
 
 /// Versions of a frame that are handed on at once.
@@ -77,7 +77,6 @@ pub struct Plan {
     pub counts: Arc<Counts>,
     pub frontiers: Arc<Frontiers>,
     pub durable: Option<Arc<Durable>>,
-    pub first_tick: u64,
     pub ready: Sender<(usize, SyncActivator)>,
 }
 
@@ -132,9 +131,7 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
     plan.ready.send((scope.index(), sync)).expect("the driver waits for every worker");
     let again = scope.activator_for(address);
     let mut source = Source::new(plan, scope.index());
-    let first_tick = plan.first_tick;
-    builder.build(move |mut capabilities| {
-        capabilities.iter_mut().for_each(|capability| capability.downgrade(&first_tick));
+    builder.build(move |capabilities| {
         let mut open = Some(capabilities);
         move |_frontiers| {
             let Some([of_versions, of_marks]) = open.as_deref_mut() else { return };
@@ -152,7 +149,9 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
                         versions.activate().session(of_versions).give_container(&mut Batch::new(batch));
                     }
                 }
-                Ok(Feed::End { tick, next, binding }) => {
+                Ok(Feed::End { tick, binding }) => {
+                    // The next tick has no number yet: this is the least that it can have.
+                    let next = tick + 1;
                     of_versions.downgrade(&next);
                     if let Some(mark) = source.end(binding) {
                         of_marks.downgrade(&tick);

@@ -159,38 +159,42 @@ fn stores(criterion: &mut Criterion) {
                 let once = |_| {
                     let store = Memory::new();
                     let started = Instant::now();
-                    batches.iter().zip(FIRST_TICK..).for_each(|(batch, tick)| store.apply_now(tick, batch));
+                    batches.iter().zip(FIRST_TICK..).for_each(|(batch, tick)| store.apply_now(tick, std::slice::from_ref(batch)));
                     started.elapsed()
                 };
                 (0..times).map(once).sum()
             });
         });
-        batches.iter().for_each(|batch| store.apply_now(tick, batch));
+        for batch in &batches {
+            tick += 1;
+            store.apply_now(tick, std::slice::from_ref(batch));
+        }
         group.throughput(Throughput::Elements(TICK_ROWS as u64));
         let mut next = batches.iter().cycle();
         group.bench_function(format!("change 10,000 of 1M {name}"), |bench| {
             bench.iter(|| {
                 tick += 1;
-                store.apply_now(tick, next.next().expect("endless"));
+                store.apply_now(tick, std::slice::from_ref(next.next().expect("endless")));
             });
         });
     }
     let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
     group.throughput(Throughput::Elements(1));
-    let keys: Vec<_> = (0..1000).map(|_| [Cell::Id(message(random.random_range(0..ROWS), &users).0.message)]).collect();
+    let keys: Vec<_> =
+        (0..1000).map(|_| [(Messages::VIEW, vec![Cell::Id(message(random.random_range(0..ROWS), &users).0.message)])]).collect();
     let mut next = keys.iter().cycle();
     group.bench_function("get one of 1M messages", |bench| {
-        bench.iter(|| black_box(store.get_now(Messages::VIEW, next.next().expect("endless"))));
+        bench.iter(|| black_box(store.get_many_now(next.next().expect("endless"))));
     });
     group.bench_function("scan the 10 hours of a user", |bench| {
         bench.iter(|| {
             let user = users[random.random_range(0..users.len())];
-            store.scan_now(UserHours::VIEW, &[Cell::Key(user)], None, 100).expect("scans").rows.len()
+            store.scan_now(UserHours::VIEW, &[Cell::Key(user)], None, 100).expect("scans").value.rows.len()
         });
     });
     group.throughput(Throughput::Elements(1000));
     group.bench_function("scan a page of 1,000 messages", |bench| {
-        bench.iter(|| store.scan_now(Messages::VIEW, &[], None, 1000).expect("scans").rows.len());
+        bench.iter(|| store.scan_now(Messages::VIEW, &[], None, 1000).expect("scans").value.rows.len());
     });
 }
 
@@ -209,7 +213,7 @@ fn measure(name: &str, batches: Vec<Changes>) {
         let started = Instant::now();
         for batch in &batches {
             tick += 1000;
-            store.apply_now(tick, batch);
+            store.apply_now(tick, std::slice::from_ref(batch));
         }
         let per = |bytes: usize| bytes as f64 / ROWS as f64;
         println!(

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! # Invariants
-//! 1. An answer counts the message that asked: it is read after a tick that covers the update has closed.
+//! 1. An answer counts the message that asked: it is read after a tick that covers the update has closed. All its numbers are as of one
+//!    tick, which it names.
 //! 2. One answer a cause: its id is (update_id, rule), remembered in [`Answered`], which outlives a restart of the bot in this
 //!    process; a bot starts reading at the log's end.
 //! 3. An ambiguous send is not repeated. What was refused, given up or ambiguous is counted ([`Counters`]).
@@ -220,31 +221,27 @@ impl Bot {
         {
             debug!(%error, "the press of a button was not acknowledged");
         }
-        let (text, buttons) = match self.closed_past(partition, offset).await {
-            Some(tick) => Answers { store: &*self.parts.store, update: &update, me: &me, tick }.answer(&question).await,
-            None => {
-                self.counters.late.fetch_add(1, Ordering::Relaxed);
-                (answer::late(), vec![])
-            }
+        let (text, buttons) = if self.closed_past(partition, offset).await {
+            Answers::new(&*self.parts.store, &update, &me).answer(&question).await
+        } else {
+            self.counters.late.fetch_add(1, Ordering::Relaxed);
+            (answer::late(), vec![])
         };
         let message =
             Outgoing { chat: update.chat, topic: update.topic, reply_to: Some(update.message_id), text: answer::fit(text), buttons };
         send::send(&*self.parts.messenger, &message, &self.config, &self.counters).await
     }
 
-    /// The tick at which the engine has closed past a record.
-    async fn closed_past(&self, partition: Partition, offset: u64) -> Option<u64> {
+    /// Waits until the engine has closed past a record; false where that takes too long.
+    async fn closed_past(&self, partition: Partition, offset: u64) -> bool {
         let from = Instant::now();
-        loop {
-            let bound = self.parts.progress.closed();
-            if bound.covers(partition, offset) {
-                return Some(bound.tick);
-            }
+        while !self.parts.progress.closed().covers(partition, offset) {
             if from.elapsed() >= Duration::from_millis(self.config.engine_wait_ms_max) {
-                return None;
+                return false;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   log     0 1 2 3 4 5 6 7 8 9     (one partition)
-//!   bound             ^ offset 5    as of tick t: rows that changed last at or before t show records 0..5, and no other
+//!   bound             ^ offset 5    as of tick t the store shows records 0..5, and no other
 //! ```
 
 use crate::log::Partition;
@@ -31,9 +31,10 @@ impl Bound {
 /// What the engine says of itself. The truth check and the bot rely on it.
 ///
 /// # Contract
-/// - **Visible**: when `closed` has returned a bound, every record below its offsets shows in the store that belongs to it.
-/// - **Exact**: a row whose `as_of` is at or below the bound's tick is a function of just the records below its offsets (rows that
-///   changed later say so by a greater `as_of`).
+/// - **Visible**: when `closed` has returned a bound, the store that belongs to it has applied the bound's tick.
+/// - **Exact**: what that store gives back as of the bound's tick is a function of just the records below the bound's offsets; so is a
+///   row that it gives back later and that has not changed since (its `as_of` is at or below the tick).
+/// - **In time**: the tick is at or after the time at which any of those records was received, by the clock of this process.
 /// - **Monotonic**: neither the tick nor an offset ever goes back.
 pub trait Progress: Send + Sync {
     fn closed(&self) -> Bound;

@@ -1,7 +1,7 @@
 //! Running: from the log through the engine to the store, live.
 //!
 //! ```text
-//!   log --driver thread--> Engine --Output--> sink thread --> store
+//!   log --driver thread--> Engine --Output--> sink thread: changes of open ticks --whole tick--> store
 //!            |                                    |
 //!            +-- bound of each tick --> [ queue ] +--> closed bound (Progress), telemetry
 //! ```
@@ -11,15 +11,23 @@
 //!
 //! # Invariants
 //! 1. A tick's bound is queued before the tick closes, so the sink never meets a closed tick whose bound it does not know.
-//! 2. The sink applies every row of a tick before it tells the tick's bound: what `closed` says is visible.
+//! 2. The sink applies ticks whole and in order, those that changed nothing too, and tells a tick's bound after it: what `closed` says is
+//!    visible, and the tick that the store gives back is one that has closed.
+//! 3. All that a tick covers is read from the log before any of it is sent, so a tick is never before a record in it was received
+//!    (where both are told by the same clock).
+//! 4. The sink holds the changes of open ticks only, which are at most [`engine::Config::ticks_in_flight`] and those in its queue.
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
+use eddy_schemas::Changes;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tracing::error;
@@ -37,10 +45,11 @@ const WAIT: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 pub struct Config {
+    /// Of its ticks only how many are in flight: the driver ends them.
     pub engine: engine::Config,
     /// Ticks are at least this far apart, milliseconds: more of them cost more, fewer are later.
     pub tick_ms_min: u64,
-    /// Bytes read from a partition at once.
+    /// Bytes read from each partition for one tick: readers wait while a tick is applied.
     pub read_bytes_max: usize,
     /// Outputs that wait for the sink; workers wait at it.
     pub outputs_waiting_max: usize,
@@ -48,8 +57,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let engine = engine::Config { tick_records_max: 0, ..engine::Config::default() };
-        Config { engine, tick_ms_min: 4, read_bytes_max: 1 << 20, outputs_waiting_max: 1 << 10 }
+        Config { engine: engine::Config::default(), tick_ms_min: 4, read_bytes_max: 256 << 10, outputs_waiting_max: 1 << 10 }
     }
 }
 
@@ -87,6 +95,15 @@ struct Shared {
     stop: AtomicBool,
 }
 
+impl Shared {
+    /// The next tick, if it is below `frontier`.
+    fn closed_below(&self, frontier: u64) -> Option<Due> {
+        let mut due = self.due.lock();
+        let is_closed = due.front()?.bound.tick < frontier;
+        if is_closed { due.pop_front() } else { None }
+    }
+}
+
 impl Progress for Shared {
     fn closed(&self) -> Bound {
         self.closed.lock().clone()
@@ -112,7 +129,8 @@ impl Running {
         };
         let (send, outputs) = bounded(config.outputs_waiting_max);
         let workers = config.engine.workers;
-        let engine = Engine::start(config.engine.clone(), inputs, Arc::clone(&parts.texts), send)?;
+        let engine = engine::Config { tick_records_max: 0, ..config.engine.clone() };
+        let engine = Engine::start(engine, inputs, Arc::clone(&parts.texts), send)?;
         let counts = engine.counts();
         let shared = Arc::new(Shared { due: Mutex::default(), closed: Mutex::default(), stop: AtomicBool::new(false) });
         parts.telemetry.state(ENGINE, State::Ready);
@@ -121,7 +139,14 @@ impl Running {
             std::thread::Builder::new().name("eddy-driver".into()).spawn(move || driver.run())
         };
         let sink = {
-            let sink = Sink { parts, shared: Arc::clone(&shared), frontiers: vec![Some(0); workers], counts, counted: Default::default() };
+            let sink = Sink {
+                parts,
+                shared: Arc::clone(&shared),
+                frontiers: vec![Some(0); workers],
+                open: BTreeMap::new(),
+                counts,
+                counted: Default::default(),
+            };
             std::thread::Builder::new().name("eddy-sink".into()).spawn(move || sink.run(&outputs, &runtime))
         };
         let started = |thread: std::io::Result<_>| thread.map_err(|e| engine::Error::Start(e.to_string()));
@@ -165,14 +190,17 @@ impl Driver {
     fn run(mut self) -> Result<(), Error> {
         let (mut seen, mut last) = (0, Instant::now());
         while !self.shared.stop.load(Ordering::Acquire) {
-            let received = self.read()?;
-            if received.is_empty() {
+            let (batches, received) = self.read()?;
+            if batches.is_empty() {
                 seen = self.parts.log.wait(seen, WAIT);
                 continue;
             }
             let offsets = self.cursors.iter().map(|(_, partition, offset)| (*partition, *offset)).collect();
             let bound = Bound { tick: self.engine.open_tick(), offsets };
             self.shared.due.lock().push_back(Due { bound, received });
+            for batch in batches {
+                self.engine.send(batch)?;
+            }
             self.engine.close_tick()?;
             let rest = Duration::from_millis(self.config.tick_ms_min).saturating_sub(last.elapsed());
             if !rest.is_zero() {
@@ -183,9 +211,9 @@ impl Driver {
         Ok(self.engine.finish()?)
     }
 
-    /// Hands the engine what every partition has; gives the records by time of arrival.
-    fn read(&mut self) -> Result<Vec<(i64, u64)>, Error> {
-        let mut received: Vec<(i64, u64)> = vec![];
+    /// What every partition has, and how many records of it were received when.
+    fn read(&mut self) -> Result<(Vec<Raw>, Vec<(i64, u64)>), Error> {
+        let (mut batches, mut received) = (vec![], Vec::<(i64, u64)>::new());
         for (input, partition, offset) in &mut self.cursors {
             if self.parts.log.end(*partition) == *offset {
                 continue;
@@ -198,17 +226,19 @@ impl Driver {
                     None => received.push((record.received_at_ms, 1)),
                 }
             }
-            self.engine.send(Raw::Log { input: *input, records })?;
+            batches.push(Raw::Log { input: *input, records });
         }
-        Ok(received)
+        Ok((batches, received))
     }
 }
 
-/// Applies rows and tells what is visible.
+/// Applies ticks and tells what is visible.
 struct Sink {
     parts: Parts,
     shared: Arc<Shared>,
     frontiers: Vec<Option<u64>>,
+    /// Changes of ticks that not every worker has closed.
+    open: BTreeMap<u64, Vec<Changes>>,
     counts: Arc<Counts>,
     /// As told last.
     counted: engine::counts::Snapshot,
@@ -218,7 +248,7 @@ impl Sink {
     fn run(mut self, outputs: &Receiver<Output>, runtime: &Handle) -> Result<(), Error> {
         for output in outputs {
             match output {
-                Output::Changes { tick, changes } => runtime.block_on(self.parts.store.apply(tick, &changes))?,
+                Output::Changes { tick, changes } => self.open.entry(tick).or_default().push(changes),
                 Output::Dead(letter) => self.dead(&letter),
                 Output::Closed { worker, frontier } => {
                     self.frontiers[worker] = frontier;
@@ -229,27 +259,24 @@ impl Sink {
         Ok(())
     }
 
-    /// Tells the ticks that every worker has closed.
+    /// Applies and tells the ticks that every worker has closed.
     fn close(&mut self, runtime: &Handle) -> Result<(), Error> {
         let frontier = self.frontiers.iter().map(|frontier| frontier.unwrap_or(u64::MAX)).min().unwrap_or(u64::MAX);
-        let mut closed = vec![];
-        {
-            let mut due = self.shared.due.lock();
-            while due.front().is_some_and(|due| due.bound.tick < frontier) {
-                closed.extend(due.pop_front());
-            }
+        while let Some(due) = self.shared.closed_below(frontier) {
+            let tick = due.bound.tick;
+            let changes = self.open.remove(&tick).unwrap_or_default();
+            runtime.block_on(self.parts.store.apply(tick, &changes))?;
+            *self.shared.closed.lock() = due.bound;
+            self.tell(tick, &due.received);
         }
-        let Some(last) = closed.last() else { return Ok(()) };
-        let tick = last.bound.tick;
-        *self.shared.closed.lock() = last.bound.clone();
-        runtime.block_on(self.parts.store.settle(tick))?;
-        self.tell(tick, &closed);
+        let left = self.open.first_key_value().is_some_and(|(tick, _)| *tick < frontier);
+        assert!(!left, "a tick below {frontier} closed without a bound");
         Ok(())
     }
 
-    fn tell(&mut self, tick: u64, closed: &[Due]) {
+    fn tell(&mut self, tick: u64, received: &[(i64, u64)]) {
         let (telemetry, now) = (&self.parts.telemetry, self.parts.clock.now_ms());
-        for (received_at, records) in closed.iter().flat_map(|due| &due.received) {
+        for (received_at, records) in received {
             telemetry.fresh(Duration::from_millis(u64::try_from(now - received_at).unwrap_or(0)), *records);
         }
         let counts = self.counts.snapshot();

@@ -14,6 +14,8 @@
 //! 3. Every error is `application/problem+json`.
 //! 4. Every answer is bounded: rows of a list, keys of a batch, bytes of a body, clients of the stream, work of a panel; connections are
 //!    counted, and none may keep silent for long.
+//! 5. The rows of an answer are one read of the store and carry its tick: they are of one closed tick. (A panel is made of several
+//!    reads, and says when.)
 
 use std::future::Future;
 use std::net::SocketAddr;

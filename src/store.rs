@@ -1,7 +1,7 @@
 //! The store: view rows as of a tick, to be read.
 //!
 //! ```text
-//!   Changes (view, tick) --apply--> rows { key -> (row, as_of) } --get, get_many, scan--> http, show, the bot
+//!   tick: [Changes of each view] --apply--> rows { key -> (row, as_of) }, last tick --get_many, scan, count--> http, show, the bot
 //! ```
 //!
 //! Members: [`memory`]. The same suite runs against each (`contract`).
@@ -15,6 +15,14 @@ use async_trait::async_trait;
 use eddy_schemas::{Cell, Changes, View};
 
 pub use memory::Memory;
+
+/// What one read gave.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AsOf<T> {
+    pub value: T,
+    /// The last tick that was applied then; 0 before the first.
+    pub tick: u64,
+}
 
 /// A row as it stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -51,31 +59,33 @@ impl Error {
 /// Rows of views by key.
 ///
 /// # Contract
-/// - **Newer wins**: a change whose tick is not above the one held for its key is dropped, deletions included. A deleted key, also one
-///   that was never there, remembers its tick until `settle`.
-/// - **Repeats are harmless**: applying a batch again changes nothing.
-/// - **Settled**: `settle(t)` is the caller's word that every change at or below `t` has been applied, by all workers; what comes again
-///   is a repeat. Rows and counts do not change by it; what deletions at or below `t` remembered may be forgotten.
-/// - **Scans** give each row whose key starts with `prefix` (whole columns) once, in a fixed order (integers of a column ascending), also while others
-///   write; rows that come or go meanwhile may or may not be seen. A page holds `limit` rows or is the last one; with a limit of 0 it is
-///   empty and the last. A cursor of another view or prefix is an error.
+/// - **Ticks**: a tick is applied whole, when it has closed: all that this process changed in it, over all views. (Another process may
+///   apply the same tick: its keys are others.) Ticks ascend from 1; one at or below the last applied is a repeat and changes nothing.
+///   After an error some of the tick may be there, and the same tick is applied again before any other.
+/// - **At once**: a read sees all of a tick or nothing of it, and gives back the last one that it saw: what it gives is exact as of that
+///   tick, and no row in it has changed later. Reads that start later never see less. A member that cannot write many rows at once says
+///   so: there a row may be newer than the tick that is given back, which its own `as_of` tells, but never older.
 /// - **Visible**: what `apply` has returned for is seen by reads that start after it.
-/// - **Counts** are of rows, without deleted keys.
+/// - **Scans** give the rows whose key starts with `prefix` (whole columns) in a fixed order (integers of a column ascending). Each page
+///   is a read by itself: over the pages, each row that stays is given once, and rows that come or go meanwhile may or may not be. A page
+///   holds `limit` rows or is the last one; with a limit of 0 it is empty and the last. A cursor of another view or prefix is an error.
+/// - **Counts** are of rows.
 /// - **Keys** whose columns are not the view's have no row.
+///
+/// Who reads bounds the keys and rows of one read: a member may hold writers up for that long.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Applies the changes of one worker, one view and one tick.
-    async fn apply(&self, tick: u64, changes: &Changes) -> Result<(), Error>;
-    /// No change at or below this tick will come any more, but for repeats. Members that remember nothing need not do anything.
-    async fn settle(&self, _tick: u64) -> Result<(), Error> {
-        Ok(())
-    }
-    /// The row of a key.
-    async fn get(&self, view: &'static View, key: &[Cell]) -> Result<Option<Stored>, Error>;
+    /// Applies a tick; each key stands in its changes once.
+    async fn apply(&self, tick: u64, changes: &[Changes]) -> Result<(), Error>;
     /// The rows of many keys, in the order asked.
-    async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<Vec<Option<Stored>>, Error>;
+    async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<AsOf<Vec<Option<Stored>>>, Error>;
+    /// The row of a key.
+    async fn get(&self, view: &'static View, key: &[Cell]) -> Result<AsOf<Option<Stored>>, Error> {
+        let AsOf { mut value, tick } = self.get_many(&[(view, key.to_vec())]).await?;
+        Ok(AsOf { value: value.pop().flatten(), tick })
+    }
     /// Rows whose key starts with `prefix` (empty: all), at most `limit`, from where `cursor` stands.
-    async fn scan(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<Page, Error>;
-    /// Rows of a view.
-    async fn count(&self, view: &'static View) -> Result<u64, Error>;
+    async fn scan(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<AsOf<Page>, Error>;
+    /// Rows of each view.
+    async fn count(&self, views: &[&'static View]) -> Result<AsOf<Vec<u64>>, Error>;
 }

@@ -88,8 +88,6 @@ pub struct Freshness {
 /// Everything at one moment (not one instant: counters move while they are read).
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Snapshot {
-    /// The last tick that closed, milliseconds since 1970; 0 before the first.
-    pub tick: u64,
     pub ready: bool,
     /// Records read a second, over the last five.
     pub rate: f64,
@@ -211,7 +209,7 @@ impl Telemetry {
         self.tick_gauge.set(before.max(tick) as f64 / 1000.0);
     }
 
-    /// The last tick that closed.
+    /// The last tick that closed, milliseconds since 1970; 0 before the first.
     pub fn tick(&self) -> u64 {
         self.tick.load(Ordering::Acquire)
     }
@@ -256,7 +254,6 @@ impl Telemetry {
     pub fn snapshot(&self) -> Snapshot {
         let now = self.started.elapsed();
         Snapshot {
-            tick: self.tick(),
             ready: self.is_ready(),
             rate: self.rate.per_second(now),
             rates: self.rate.by_second(now),
@@ -316,7 +313,7 @@ mod tests {
         telemetry.fresh(Duration::from_secs(3), 1);
         let snapshot = telemetry.snapshot();
         assert_eq!(snapshot.read, snapshot.applied + snapshot.ignored["stale"] + snapshot.dead_letters["json"]);
-        assert_eq!(snapshot.tick, 2_000, "ticks do not go back");
+        assert_eq!(telemetry.tick(), 2_000, "ticks do not go back");
         let freshness = snapshot.freshness.expect("a hundred records became visible");
         assert!((0.02..0.0213).contains(&freshness.p50_s) && (0.02..0.0213).contains(&freshness.p99_s), "{freshness:?}");
         assert_eq!(freshness.records, 100);

@@ -27,21 +27,16 @@ impl Texts for Said {
     }
 }
 
-fn put<R: Row>(store: &Memory, key: R::Key, row: R) {
-    let mut changes = Changes::new(R::VIEW);
-    changes.push(&key, Some(&row), &mut vec![]);
-    store.apply_now(9, &changes);
+fn changes<R: Row>(rows: impl IntoIterator<Item = (R::Key, R)>) -> Changes {
+    let (mut changes, mut scratch) = (Changes::new(R::VIEW), vec![]);
+    rows.into_iter().for_each(|(key, row)| changes.push(&key, Some(&row), &mut scratch));
+    changes
 }
 
 fn rows() -> Memory {
     let (store, ada) = (Memory::new(), Name::of("reddit:show ada&co"));
     let user =
         |messages| Users { messages, characters: 40, score: -2, edited: 0, first_at: 1, last_at: 9, conversations: 1, communities: 1 };
-    put(&store, UsersKey { user: ada }, user(3));
-    put(&store, UsersKey { user: Name::of("telegram:-100779") }, user(12));
-    for hour in 0..HOURS {
-        put(&store, UserHoursKey { user: ada, hour }, UserHours { messages: hour + 1 });
-    }
     let message = Messages {
         conversation: MessageId::submission("show1"),
         community: None,
@@ -52,8 +47,14 @@ fn rows() -> Memory {
         score: Some(-1),
         text: Place::new(0, 7),
     };
-    put(&store, MessagesKey { message: MessageId::comment("show2") }, message);
-    put(&store, TopUsersKey { community: Name::of("telegram:-5"), rank: 1 }, TopUsers { user: ada, messages: 3 });
+    let rows = [
+        changes([(UsersKey { user: ada }, user(3)), (UsersKey { user: Name::of("telegram:-100779") }, user(12))]),
+        changes((0..HOURS).map(|hour| (UserHoursKey { user: ada, hour }, UserHours { messages: hour + 1 }))),
+        changes([(MessagesKey { message: MessageId::comment("show2") }, message)]),
+        changes([(TopUsersKey { community: Name::of("telegram:-5"), rank: 1 }, TopUsers { user: ada, messages: 3 })]),
+    ];
+    store.apply_now(9, &rows);
+    store.apply_now(TICK, &[]);
     store
 }
 
@@ -65,18 +66,16 @@ struct Served {
 
 impl Served {
     fn new(state: State) -> Served {
-        Served::at(state, TICK)
+        Served::of(state, rows())
     }
 
-    /// `tick`: 0 before the first.
-    fn at(state: State, tick: u64) -> Served {
+    fn of(state: State, store: Memory) -> Served {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let telemetry = Arc::new(Telemetry::new());
         telemetry.state(ENGINE, state);
-        telemetry.closed(tick);
         let listener = runtime.block_on(serve::listen(([127, 0, 0, 1], 0).into())).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let app = App::new(VIEWS.to_vec(), Arc::new(rows()), Arc::new(Said), telemetry);
+        let app = App::new(VIEWS.to_vec(), Arc::new(store), Arc::new(Said), telemetry);
         runtime.spawn(serve::run(listener, app, std::future::pending()));
         Served { address, _runtime: runtime }
     }
@@ -158,7 +157,7 @@ fn a_limit_may_be_more_than_a_page() {
 
 #[test]
 fn before_the_first_record_it_says_that_there_is_nothing_yet() {
-    let shown = Served::at(State::Ready, 0).show(&["users", "--json"]);
+    let shown = Served::of(State::Ready, Memory::new()).show(&["users", "--json"]);
     assert_eq!((shown.code, shown.err.as_str()), (Some(0), "nothing yet: no record has been counted\n"));
 }
 

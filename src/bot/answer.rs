@@ -1,4 +1,6 @@
-//! Answers: numbers from the views, each with what it counts, as of a tick.
+//! Answers: numbers from the views, each with what it counts, all of one answer as of one tick.
+
+use std::time::Duration;
 
 use eddy_schemas::rows::{Communities, CommunityNames, Sessions, TopUsers, UserNames, Users};
 use eddy_schemas::{Cell, Name, Row, View};
@@ -7,7 +9,7 @@ use super::question::{self, Question};
 use super::update::{Asked, Update};
 use crate::clock::utc;
 use crate::messenger::{Button, Me, TEXT_CHARACTERS_MAX};
-use crate::store::{Error, Store, Stored};
+use crate::store::{self, AsOf, Page, Store, Stored};
 
 /// Communities that are offered as buttons, at most.
 const OFFERED_MAX: usize = 6;
@@ -16,6 +18,10 @@ const LISTED_MAX: usize = 200;
 /// Sessions that are shown, and read to find the last ones, at most.
 const SESSIONS_SHOWN: usize = 5;
 const SESSIONS_READ_MAX: usize = 2000;
+/// An answer whose reads were of different ticks is made again, so often and after such a pause. Ticks are some milliseconds apart, and
+/// the reads of an answer take less.
+const ATTEMPTS: usize = 100;
+const PAUSE: Duration = Duration::from_millis(1);
 
 pub type Buttons = Vec<Vec<Button>>;
 
@@ -24,8 +30,16 @@ pub struct Answers<'a> {
     pub store: &'a dyn Store,
     pub update: &'a Update,
     pub me: &'a Me,
-    /// The tick that the engine has closed.
-    pub tick: u64,
+    /// The tick of what has been read; `None`: nothing yet.
+    as_of: Option<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("they change faster than I can read them")]
+    Moved,
+    #[error(transparent)]
+    Store(#[from] store::Error),
 }
 
 /// Said when the engine has not come far enough in time.
@@ -51,27 +65,49 @@ fn int(row: &Stored, view: &View, column: &str) -> Option<i64> {
     }
 }
 
-impl Answers<'_> {
-    pub async fn answer(&self, question: &Question) -> (String, Buttons) {
+impl<'a> Answers<'a> {
+    pub fn new(store: &'a dyn Store, update: &'a Update, me: &'a Me) -> Self {
+        Answers { store, update, me, as_of: None }
+    }
+
+    pub async fn answer(&mut self, question: &Question) -> (String, Buttons) {
         if let Question::Stats(Some(key)) | Question::Top(Some(key)) = question
             && !is_key(key)
         {
             let shown: String = key.chars().take(60).collect();
             return (format!("\"{shown}\" is no community's key: one looks like r/NAME, reddit:NAME or telegram:ID."), vec![]);
         }
-        let result = match question {
+        let mut made = self.attempt(question).await;
+        for _ in 1..ATTEMPTS {
+            if !matches!(made, Err(Error::Moved)) {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            made = self.attempt(question).await;
+        }
+        match (made, self.as_of) {
+            (Ok((text, buttons)), Some(tick)) => (format!("{text}\n\nas of {}", utc(tick)), buttons),
+            (Ok(plain), None) => plain,
+            (Err(error), _) => (format!("I cannot read the numbers just now: {error}."), vec![]),
+        }
+    }
+
+    async fn attempt(&mut self, question: &Question) -> Result<(String, Buttons), Error> {
+        self.as_of = None;
+        match question {
             Question::Help => Ok(self.help()),
             Question::Stats(key) => self.stats(key.as_deref()).await,
             Question::Me => self.mine().await,
             Question::Top(key) => self.top(key.as_deref()).await,
             Question::Sessions => self.sessions().await,
             Question::Communities => self.communities().await,
-        };
-        match result {
-            Ok((text, buttons)) if *question == Question::Help => (text, buttons),
-            Ok((text, buttons)) => (format!("{text}\n\nas of {}", utc(self.tick)), buttons),
-            Err(error) => (format!("I cannot read the numbers just now: {error}."), vec![]),
         }
+    }
+
+    /// What a read gave, if it is of the tick that the others were of.
+    fn of_one_tick<T>(&mut self, read: AsOf<T>) -> Result<T, Error> {
+        let before = self.as_of.replace(read.tick);
+        if before.is_some_and(|tick| tick != read.tick) { Err(Error::Moved) } else { Ok(read.value) }
     }
 
     fn help(&self) -> (String, Buttons) {
@@ -98,7 +134,7 @@ impl Answers<'_> {
     }
 
     /// The key of the community in question, and how to speak of it.
-    async fn place(&self, key: Option<&str>) -> Result<(String, String), Error> {
+    async fn place(&mut self, key: Option<&str>) -> Result<(String, String), Error> {
         let here = format!("telegram:{}", self.update.chat);
         let Some(key) = key.filter(|key| *key != here) else { return Ok((here, "this chat".into())) };
         let key = self.as_written(key).await?;
@@ -107,7 +143,7 @@ impl Answers<'_> {
     }
 
     /// Reddit takes names in any case, a key has the case as written: the one community that differs by nothing else was meant.
-    async fn as_written(&self, key: &str) -> Result<String, Error> {
+    async fn as_written(&mut self, key: &str) -> Result<String, Error> {
         if !key.starts_with("reddit:") || self.get(Communities::VIEW, key).await?.is_some() {
             return Ok(key.into());
         }
@@ -117,14 +153,14 @@ impl Answers<'_> {
         Ok(meant.unwrap_or_else(|| key.into()))
     }
 
-    async fn title(&self, key: &str) -> Result<String, Error> {
+    async fn title(&mut self, key: &str) -> Result<String, Error> {
         if let Some(name) = key.strip_prefix("reddit:") {
             return Ok(format!("r/{name}"));
         }
         Ok(self.name(CommunityNames::VIEW, key).await?.unwrap_or_else(|| key.to_string()))
     }
 
-    async fn name(&self, view: &'static View, key: &str) -> Result<Option<String>, Error> {
+    async fn name(&mut self, view: &'static View, key: &str) -> Result<Option<String>, Error> {
         let row = self.get(view, key).await?;
         Ok(row.and_then(|row| match row.cells.get(1) {
             Some(Cell::Display(name)) => Some(name.bare().to_string()),
@@ -133,14 +169,18 @@ impl Answers<'_> {
     }
 
     /// The row of a user or community. A key that this process has never met has none, and is not made one by asking.
-    async fn get(&self, view: &'static View, key: &str) -> Result<Option<Stored>, Error> {
-        match Name::find(key) {
-            Some(name) => self.store.get(view, &[Cell::Key(name)]).await,
-            None => Ok(None),
-        }
+    async fn get(&mut self, view: &'static View, key: &str) -> Result<Option<Stored>, Error> {
+        let Some(name) = Name::find(key) else { return Ok(None) };
+        let read = self.store.get(view, &[Cell::Key(name)]).await?;
+        self.of_one_tick(read)
     }
 
-    async fn stats(&self, key: Option<&str>) -> Result<(String, Buttons), Error> {
+    async fn scan(&mut self, view: &'static View, prefix: &[Cell], limit: usize) -> Result<Page, Error> {
+        let read = self.store.scan(view, prefix, None, limit).await?;
+        self.of_one_tick(read)
+    }
+
+    async fn stats(&mut self, key: Option<&str>) -> Result<(String, Buttons), Error> {
         let (key, place) = self.place(key).await?;
         let Some(row) = self.get(Communities::VIEW, &key).await? else {
             return Ok((format!("I have counted nothing in {place} yet."), self.offers(&key, Question::Stats).await?));
@@ -163,7 +203,7 @@ impl Answers<'_> {
         Ok((lines.join("\n"), buttons))
     }
 
-    async fn mine(&self) -> Result<(String, Buttons), Error> {
+    async fn mine(&mut self) -> Result<(String, Buttons), Error> {
         let Some(user) = &self.update.user else { return Ok(("I cannot see who you are.".into(), vec![])) };
         let Some(row) = self.get(Users::VIEW, user).await? else {
             return Ok(("I have counted nothing of yours yet.".into(), vec![]));
@@ -186,10 +226,10 @@ impl Answers<'_> {
         Ok((lines.join("\n"), vec![buttons.map(|(text, q)| button(text, &q)).into_iter().flatten().collect()]))
     }
 
-    async fn top(&self, key: Option<&str>) -> Result<(String, Buttons), Error> {
+    async fn top(&mut self, key: Option<&str>) -> Result<(String, Buttons), Error> {
         let (key, place) = self.place(key).await?;
         let rows = match Name::find(&key) {
-            Some(name) => self.store.scan(TopUsers::VIEW, &[Cell::Key(name)], None, 10).await?.rows,
+            Some(name) => self.scan(TopUsers::VIEW, &[Cell::Key(name)], 10).await?.rows,
             None => vec![],
         };
         let offers = self.offers(&key, Question::Top).await?;
@@ -206,37 +246,28 @@ impl Answers<'_> {
         Ok((lines.join("\n"), offers))
     }
 
-    async fn sessions(&self) -> Result<(String, Buttons), Error> {
+    async fn sessions(&mut self) -> Result<(String, Buttons), Error> {
         let none = "I have seen no session of yours yet.";
         let Some(user) = &self.update.user else { return Ok(("I cannot see who you are.".into(), vec![])) };
         let Some(name) = Name::find(user) else { return Ok((none.into(), vec![])) };
-        let (mut rows, mut cursor, mut read) = (Vec::new(), None::<Vec<u8>>, 0);
-        let complete = loop {
-            let page = self.store.scan(Sessions::VIEW, &[Cell::Key(name)], cursor.as_deref(), 200).await?;
-            read += page.rows.len();
-            rows.extend(page.rows);
-            // They come oldest first: only the last are kept.
-            let old = rows.len().saturating_sub(SESSIONS_SHOWN);
-            rows.drain(..old);
-            match page.next {
-                Some(next) if read < SESSIONS_READ_MAX => cursor = Some(next),
-                next => break next.is_none(),
-            }
-        };
+        let page = self.scan(Sessions::VIEW, &[Cell::Key(name)], SESSIONS_READ_MAX).await?;
+        let rows = page.rows;
         if rows.is_empty() {
             return Ok((none.into(), vec![]));
         }
-        let count = if complete { number(Some(read as i64)) } else { format!("more than {read}") };
+        let read = rows.len();
+        let count = if page.next.is_none() { number(Some(read as i64)) } else { format!("more than {read}") };
         let mut lines =
             vec![format!("You were here in {count} session(s): runs of your messages with no gap over 30 minutes. Latest last:")];
-        for row in &rows {
+        // They come oldest first.
+        for row in &rows[read.saturating_sub(SESSIONS_SHOWN)..] {
             let [_, Cell::Int(start), Cell::Int(end), Cell::Int(messages)] = row.cells[..] else { continue };
             lines.push(format!("{} to {}: {} message(s)", seconds(start), seconds(end), number(Some(messages))));
         }
         Ok((lines.join("\n"), vec![]))
     }
 
-    async fn communities(&self) -> Result<(String, Buttons), Error> {
+    async fn communities(&mut self) -> Result<(String, Buttons), Error> {
         let here = format!("telegram:{}", self.update.chat);
         let listed = self.busiest().await?;
         if listed.is_empty() {
@@ -250,8 +281,8 @@ impl Answers<'_> {
     }
 
     /// Keys of communities, and their messages.
-    async fn busiest(&self) -> Result<Vec<(String, i64)>, Error> {
-        let rows = self.store.scan(Communities::VIEW, &[], None, LISTED_MAX).await?.rows;
+    async fn busiest(&mut self) -> Result<Vec<(String, i64)>, Error> {
+        let rows = self.scan(Communities::VIEW, &[], LISTED_MAX).await?.rows;
         let mut listed: Vec<_> = rows
             .iter()
             .filter_map(|row| {
@@ -264,7 +295,7 @@ impl Answers<'_> {
     }
 
     /// Buttons that ask the same of other communities: one a row, they are long.
-    async fn offers(&self, but: &str, ask: fn(Option<String>) -> Question) -> Result<Buttons, Error> {
+    async fn offers(&mut self, but: &str, ask: fn(Option<String>) -> Question) -> Result<Buttons, Error> {
         let mut rows = Vec::new();
         for (key, _) in self.busiest().await?.into_iter().filter(|(key, _)| key != but).take(OFFERED_MAX) {
             let title = if key == format!("telegram:{}", self.update.chat) { "this chat".into() } else { self.title(&key).await? };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use eddy_schemas::{Cell, Changes, View, codec};
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::log::{self, Log};
 use crate::progress::{Bound, Progress};
-use crate::store::{self, Page, Stored};
+use crate::store::{self, AsOf, Page, Stored};
 
 /// A log of a few partitions.
 pub fn log() -> Arc<dyn Log> {
@@ -18,7 +19,10 @@ pub fn log() -> Arc<dyn Log> {
 
 /// A store whose rows a test may also change behind everyone's back.
 #[derive(Default)]
-pub struct Store(pub Mutex<BTreeMap<(&'static str, Vec<u8>), Stored>>);
+pub struct Store {
+    pub rows: Mutex<BTreeMap<(&'static str, Vec<u8>), Stored>>,
+    tick: AtomicU64,
+}
 
 pub fn key(view: &'static View, cells: &[Cell]) -> (&'static str, Vec<u8>) {
     let mut bytes = Vec::new();
@@ -28,41 +32,43 @@ pub fn key(view: &'static View, cells: &[Cell]) -> (&'static str, Vec<u8>) {
 
 impl Store {
     pub fn put(&self, view: &'static View, cells: Vec<Cell>, as_of: u64) {
-        self.0.lock().insert(key(view, &cells[..view.key.len()]), Stored { cells, as_of });
+        self.reach(as_of);
+        self.rows.lock().insert(key(view, &cells[..view.key.len()]), Stored { cells, as_of });
     }
 
     pub fn remove(&self, view: &'static View, cells: &[Cell]) -> Option<Stored> {
-        self.0.lock().remove(&key(view, &cells[..view.key.len()]))
+        self.rows.lock().remove(&key(view, &cells[..view.key.len()]))
+    }
+
+    /// What is read from now on is as of this tick, or a later one that was reached before.
+    pub fn reach(&self, tick: u64) {
+        self.tick.fetch_max(tick, Ordering::Relaxed);
+    }
+
+    fn as_of<T>(&self, value: T) -> AsOf<T> {
+        AsOf { value, tick: self.tick.load(Ordering::Relaxed) }
     }
 
     /// All rows of a view.
     pub fn rows(&self, view: &'static View) -> Vec<Stored> {
-        self.0.lock().iter().filter(|((name, _), _)| *name == view.name).map(|(_, row)| row.clone()).collect()
+        self.rows.lock().iter().filter(|((name, _), _)| *name == view.name).map(|(_, row)| row.clone()).collect()
     }
 }
 
 #[async_trait]
 impl store::Store for Store {
-    async fn apply(&self, _: u64, _: &Changes) -> Result<(), store::Error> {
+    async fn apply(&self, _: u64, _: &[Changes]) -> Result<(), store::Error> {
         unreachable!("tests put rows")
     }
 
-    async fn settle(&self, _: u64) -> Result<(), store::Error> {
-        Ok(())
+    async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<AsOf<Vec<Option<Stored>>>, store::Error> {
+        let rows = self.rows.lock();
+        Ok(self.as_of(keys.iter().map(|(view, cells)| rows.get(&key(view, cells)).cloned()).collect()))
     }
 
-    async fn get(&self, view: &'static View, cells: &[Cell]) -> Result<Option<Stored>, store::Error> {
-        Ok(self.0.lock().get(&key(view, cells)).cloned())
-    }
-
-    async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<Vec<Option<Stored>>, store::Error> {
-        let rows = self.0.lock();
-        Ok(keys.iter().map(|(view, cells)| rows.get(&key(view, cells)).cloned()).collect())
-    }
-
-    async fn scan(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<Page, store::Error> {
+    async fn scan(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<AsOf<Page>, store::Error> {
         let prefix = key(view, prefix).1;
-        let rows = self.0.lock();
+        let rows = self.rows.lock();
         let from = (view.name, cursor.map_or_else(|| prefix.clone(), <[u8]>::to_vec));
         let mut page = Page::default();
         for ((name, bytes), row) in rows.range(from..) {
@@ -75,11 +81,11 @@ impl store::Store for Store {
             }
             page.rows.push(row.clone());
         }
-        Ok(page)
+        Ok(self.as_of(page))
     }
 
-    async fn count(&self, view: &'static View) -> Result<u64, store::Error> {
-        Ok(self.rows(view).len() as u64)
+    async fn count(&self, views: &[&'static View]) -> Result<AsOf<Vec<u64>>, store::Error> {
+        Ok(self.as_of(views.iter().map(|view| self.rows(view).len() as u64).collect()))
     }
 }
 

@@ -9,11 +9,9 @@
 //! It shares no code with the dataflows: it never reads the records, and recounts each entity from compact facts in the plainest way.
 //!
 //! # Invariants
-//! 1. The facts are those of the records below the bound, and of no others: pending events wait until the engine has closed past
-//!    them. So a row that changed last at or before the bound's tick must be equal, also while more events come ([`crate::progress::Progress`]).
-//! 2. A difference counts only if no event on its way can explain it: the row changed at or before the tick, or nothing pending
-//!    touches it, or (a row that is missing) too little is pending to have removed it. All else is looked at again later. It
-//!    must show twice before it is told.
+//! 1. The facts are those of the records below the bound, and of no others: pending events wait until the engine has closed past them.
+//! 2. What is compared was read as of the bound's tick: then every difference is one. An entity that is too large to be read between two
+//!    ticks, however often it is tried, is compared as far as its rows have not changed since ([`crate::progress::Progress`]).
 //! 3. Every row is looked at again and again, the latest changes first, within a share of one core (keeping the facts, 0.2 us an event, is
 //!    not in it); no slice of work is longer than a few milliseconds. Rows that belong to nothing the truth knows are found by reading the store from end to end.
 

@@ -1,4 +1,4 @@
-//! `POST /v1/batch`: rows of many keys, of any views, in one round trip.
+//! `POST /v1/batch`: rows of many keys, of any views, in one round trip, all as of one tick.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::problem::{self, Problem};
 use super::{Shared, body, key, reads};
+use crate::store::AsOf;
 
 /// Keys of a batch at most.
 pub const KEYS_MAX: usize = 1000;
@@ -55,9 +56,10 @@ pub async fn batch(State(shared): State<Arc<Shared>>, head: HeaderMap, body: Res
         .enumerate()
         .map(|(i, asked)| shared.read(asked).map_err(|problem| problem.of.with(format!("keys[{i}]: {}", problem.detail))));
     let asked: Vec<(&'static View, Option<Vec<Cell>>)> = asked.collect::<Result<_, _>>()?;
-    let tick = shared.ready_tick()?;
+    shared.ready()?;
     let known: Vec<_> = asked.iter().filter_map(|(view, key)| Some((*view, key.clone()?))).collect();
-    let mut found = shared.store.get_many(&known).await?.into_iter();
+    let AsOf { value, tick } = shared.store.get_many(&known).await?;
+    let mut found = value.into_iter();
     let rows = asked.into_iter().map(|(view, key)| (view, key.and_then(|_| found.next().flatten()))).collect();
     let body = shared
         .write(rows, move |rows, out| {

@@ -52,7 +52,7 @@ const FIXED: [Fixed; 13] = [
     get("/docs", "This page.", "text/html"),
     get("/docs/openapi.json", "This, as OpenAPI.", "application/json"),
     get("/", "The live page.", "text/html"),
-    post("/v1/batch", "Rows of many keys, of any views, in the order asked; null where there is no row."),
+    post("/v1/batch", "Rows of many keys, of any views, in the order asked and as of one tick; null where there is no row."),
     post("/chat/messages", "Says something in the sandbox chat."),
     post("/chat/callback", "Presses a button under a message of the sandbox chat."),
 ];
@@ -230,7 +230,7 @@ fn list_schema(row: impl Into<ArrayItems>, paged: bool) -> utoipa::openapi::Obje
     let mut object = ObjectBuilder::new()
         .property("rows", ArrayBuilder::new().items(row))
         .required("rows")
-        .property("as_of", tick_schema("The tick that the engine had reached; null before the first."))
+        .property("as_of", tick_schema("The closed tick that every row here is as of; null before the first."))
         .required("as_of");
     if paged {
         let next = string().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
@@ -328,7 +328,7 @@ fn integer() -> ObjectBuilder {
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\
 <title>eddy: the API</title><link rel=icon href=/icon.svg><link rel=stylesheet href=/page.css>\
 <body class=docs><header class=bar><a class=brand href=/><svg viewBox=\"0 0 32 32\" aria-hidden=true><path d=\"M27 16a11 11 0 1 0-11 11c5 0 8.5-3.6 8.5-8S21 11.5 17 11.5s-6.5 2.8-6.5 6 2.3 5.3 5 5.3 4.2-1.8 4.2-4\"/></svg>eddy</a><nav><a href=/>Live</a> <a href=/docs aria-current=page>API</a></nav></header>\
-<main class=prose><h1>The API</h1><p>Rows of every view over HTTP, as of the tick in <code>eddy-tick</code> (milliseconds since 1970; none before the first record). A row carries <code>as_of</code>, \
+<main class=prose><h1>The API</h1><p>Rows of every view over HTTP; all rows of one answer are as of the closed tick in <code>eddy-tick</code> (milliseconds since 1970; none before the first record). A row carries <code>as_of</code>, \
 the tick of its last change, and an <code>ETag</code>. As OpenAPI: <a href=/docs/openapi.json>/docs/openapi.json</a>.</p>";
 
 fn page(views: &[&'static View], has_chat: bool) -> String {

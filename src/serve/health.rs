@@ -33,7 +33,7 @@ pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, P
     if shared.live.is_closing() {
         return Err(problem::NOT_READY.with("it is shutting down".into()));
     }
-    shared.ready_tick().map(|_| "ready\n")
+    shared.ready().map(|()| "ready\n")
 }
 
 /// Each component's state and last error. Always 200: what should restart or route by an answer asks the other two.
@@ -57,8 +57,10 @@ pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 /// Prometheus text.
 pub async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     // A store that is away keeps the last counts: the scrape itself must not fail with it.
-    for (view, rows) in shared.count().await.unwrap_or_default() {
-        shared.telemetry.view_rows(view, rows);
+    if let Some(counts) = shared.count().await {
+        for (view, rows) in shared.views.iter().zip(counts.value) {
+            shared.telemetry.view_rows(view.name, rows);
+        }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.telemetry.encode()).into_response()
 }

@@ -31,6 +31,7 @@ use super::panels::Panels;
 use super::problem::{self, Problem};
 use super::{Shared, as_of};
 use crate::messenger::sandbox::Sandbox;
+use crate::store::AsOf;
 use crate::telemetry::states::now_ms;
 use crate::telemetry::{STORE, State as Is};
 
@@ -159,23 +160,23 @@ fn chat_events(sandbox: &Sandbox, run: u64, last: &str) -> Events {
 pub async fn tell(shared: Weak<Shared>) {
     let mut turns = tokio::time::interval(TURN);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut panels, mut counts, mut told, mut told_at) = (None, Vec::new(), String::new(), Instant::now());
+    let (mut panels, mut counts, mut told, mut told_at) = (None, AsOf::default(), String::new(), Instant::now());
     loop {
         turns.tick().await;
         let Some(shared) = shared.upgrade() else { return };
         if shared.live.feed.receiver_count() == 0 || shared.live.is_closing() {
             continue;
         }
-        // A store that is away leaves the last counts.
-        counts = shared.count().await.unwrap_or(counts);
         let panels = panels.get_or_insert_with(|| Panels::new(&shared.views));
         panels.turn(&*shared.store).await;
-        let (tick, status) = status(&shared, &counts, panels);
+        // After the panels: nothing that is shown is newer than the tick that is told. A store that is away leaves the last counts.
+        counts = shared.count().await.unwrap_or(counts);
+        let status = status(&shared, &counts, panels);
         let came = std::pin::pin!(shared.live.came.notified()).enable();
         if came || status != told || told_at.elapsed() >= BEAT {
             // the clock is left out of the comparison: time alone is no news
             let json = format!("{{\"now_ms\":{},{}", now_ms(), &status[1..]);
-            shared.live.tell(tick, json.into());
+            shared.live.tell(counts.tick, json.into());
             (told, told_at) = (status, Instant::now());
         }
     }
@@ -183,29 +184,21 @@ pub async fn tell(shared: Weak<Shared>) {
 
 impl Shared {
     /// Rows of each view; tells how the store is.
-    pub async fn count(&self) -> Option<Vec<(&'static str, u64)>> {
-        let mut rows = Vec::with_capacity(self.views.len());
-        for view in &self.views {
-            match self.store.count(view).await {
-                Ok(count) => rows.push((view.name, count)),
-                Err(error) => {
-                    self.telemetry.state(STORE, Is::Failed(error.to_string()));
-                    return None;
-                }
-            }
-        }
-        self.telemetry.state(STORE, Is::Ready);
-        Some(rows)
+    pub async fn count(&self) -> Option<AsOf<Vec<u64>>> {
+        let counted = self.store.count(&self.views).await;
+        self.telemetry.state(STORE, counted.as_ref().map_or_else(|error| Is::Failed(error.to_string()), |_| Is::Ready));
+        counted.ok()
     }
 }
 
-fn status(shared: &Shared, counts: &[(&'static str, u64)], panels: &Panels) -> (u64, String) {
+/// `counts`: rows of each view; their tick is the status's.
+fn status(shared: &Shared, counts: &AsOf<Vec<u64>>, panels: &Panels) -> String {
     let told = shared.telemetry.snapshot();
-    let count = |name| counts.iter().find(|(view, _)| *view == name).map(|(_, rows)| *rows);
+    let count = |name| shared.views.iter().zip(&counts.value).find(|(view, _)| view.name == name).map(|(_, rows)| *rows);
     let views = shared.views.iter().map(|view| json!({ "name": view.name, "means": view.means, "rows": count(view.name) }));
     let status = json!({
         "run": shared.live.run,
-        "tick": as_of(told.tick),
+        "tick": as_of(counts.tick),
         "ready": told.ready,
         "rate": (told.rate * 10.0).round() / 10.0,
         "rates": told.rates,
@@ -224,5 +217,5 @@ fn status(shared: &Shared, counts: &[(&'static str, u64)], panels: &Panels) -> (
         "chat": shared.chat.is_some(),
         "panels": panels.json(),
     });
-    (told.tick, status.to_string())
+    status.to_string()
 }

@@ -68,7 +68,7 @@ impl<F: Fold> Sweep<F> {
         }
         while start.elapsed() < TURN_TIME && self.rows < most {
             let page = match store.scan(self.view, &[], self.cursor.as_deref(), PAGE_ROWS).await {
-                Ok(page) => page,
+                Ok(page) => page.value,
                 Err(error) => {
                     self.cursor = None;
                     return Err(error);
@@ -149,6 +149,7 @@ impl Panels {
         self.names = store
             .get_many(&keys)
             .await?
+            .value
             .into_iter()
             .flatten()
             .filter_map(|row| match row.cells[..] {
@@ -315,7 +316,7 @@ impl Sweep<Deepest> {
     async fn shown_again(&mut self, store: &dyn Store) -> Result<(), Error> {
         let Some((shown, ..)) = &mut self.whole else { return Ok(()) };
         let Some(key) = shown.cells.get(CONVERSATION) else { return Ok(()) };
-        if let Some(row) = store.get(self.view, std::slice::from_ref(key)).await? {
+        if let Some(row) = store.get(self.view, std::slice::from_ref(key)).await?.value {
             shown.cells = row.cells;
         }
         Ok(())

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::problem::{self, Problem};
 use super::{Shared, as_of, key, row};
-use crate::store::{Page, Stored};
+use crate::store::{AsOf, Page, Stored};
 use crate::telemetry::letters::cut;
 
 /// Rows of a page unless asked otherwise.
@@ -32,10 +32,10 @@ pub struct Paging {
 pub async fn one(view: &'static View, State(shared): State<Arc<Shared>>, key: Key, head: HeaderMap) -> Result<Response, Problem> {
     let key = read_key(key)?;
     let cell = key::cell(&view.key[0], &key)?;
-    let tick = shared.ready_tick()?;
-    let stored = match cell {
+    shared.ready()?;
+    let AsOf { value: stored, tick } = match cell {
         Some(cell) => shared.store.get(view, &[cell]).await?,
-        None => None,
+        None => AsOf { value: None, tick: shared.tick().await? },
     };
     let stored = stored.ok_or_else(|| problem::NO_ROW.with(format!("{} has no row of {:?} {}", view.name, cut(&key, 80), said(tick))))?;
     let etag = format!("\"{}-{}\"", view.name, stored.as_of);
@@ -58,29 +58,34 @@ pub async fn many(
     let Query(paging) = query.map_err(|rejection| problem::QUERY.with(rejection.body_text()))?;
     let limit = read_limit(paging.limit.as_deref())?;
     let cursor = paging.cursor.as_deref().map(|text| shared.scope.read(view, &key, text)).transpose()?;
-    let tick = shared.ready_tick()?;
-    let unknown = || problem::NO_ROW.with(format!("nothing is known of {:?} {}", cut(&key, 80), said(tick)));
-    let cell = cell.ok_or_else(unknown)?;
+    shared.ready()?;
+    let unknown = |tick| problem::NO_ROW.with(format!("nothing is known of {:?} {}", cut(&key, 80), said(tick)));
+    let Some(cell) = cell else { return Err(unknown(shared.tick().await?)) };
     let page = shared.store.scan(view, &[cell], cursor.as_deref(), limit).await?;
-    if page.rows.is_empty() && cursor.is_none() && !shared.is_known(view, cell).await? {
-        return Err(unknown());
+    if page.value.rows.is_empty() && cursor.is_none() && !shared.is_known(view, cell).await? {
+        return Err(unknown(page.tick));
     }
-    shared.page(view, &key, page, tick).await
+    shared.page(view, &key, page).await
 }
 
 impl Shared {
-    /// The tick that reads are at least as new as; none where nothing has been counted yet. Before the engine is ready its views are half
-    /// built: no reads.
-    pub fn ready_tick(&self) -> Result<Option<u64>, Problem> {
+    /// Before the engine is ready its views are half built: no reads.
+    pub fn ready(&self) -> Result<(), Problem> {
         if self.telemetry.is_ready() {
-            Ok(as_of(self.telemetry.tick()))
+            Ok(())
         } else {
             Err(problem::NOT_READY.with("it is restoring its state; /health says how each component is".into()))
         }
     }
 
+    /// The tick of an answer that needs no row.
+    pub async fn tick(&self) -> Result<u64, Problem> {
+        Ok(self.store.get_many(&[]).await?.tick)
+    }
+
     /// A page of the list of `key`.
-    pub async fn page(self: &Arc<Self>, view: &'static View, key: &str, page: Page, tick: Option<u64>) -> Result<Response, Problem> {
+    pub async fn page(self: &Arc<Self>, view: &'static View, key: &str, page: AsOf<Page>) -> Result<Response, Problem> {
+        let AsOf { value: page, tick } = page;
         let next = page.next.map(|next| self.scope.write(view, key, &next));
         let rows = page.rows.into_iter().map(|stored| (view, Some(stored))).collect();
         let body = self
@@ -104,7 +109,7 @@ impl Shared {
     pub async fn is_known(&self, view: &'static View, key: Cell) -> Result<bool, Problem> {
         let eddy_schemas::Path::Many(base, _) = view.path else { return Ok(true) };
         match self.views.iter().copied().find(|view| view.path == eddy_schemas::Path::One(base)) {
-            Some(own) => Ok(self.store.get(own, &[key]).await?.is_some()),
+            Some(own) => Ok(self.store.get(own, &[key]).await?.value.is_some()),
             None => Ok(true),
         }
     }
@@ -137,13 +142,13 @@ impl Shared {
 }
 
 /// A tick as JSON.
-pub fn tick(tick: Option<u64>, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, &tick).expect("a number serializes and a vector takes it");
+pub fn tick(tick: u64, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &as_of(tick)).expect("a number serializes and a vector takes it");
 }
 
 /// A tick as people read it in a problem.
-pub fn said(tick: Option<u64>) -> String {
-    tick.map_or_else(|| "yet: nothing has been counted".into(), |tick| format!("as of tick {tick}"))
+pub fn said(tick: u64) -> String {
+    as_of(tick).map_or_else(|| "yet: nothing has been counted".into(), |tick| format!("as of tick {tick}"))
 }
 
 fn read_key(key: Key) -> Result<String, Problem> {
@@ -167,11 +172,11 @@ fn matches(head: &HeaderMap, etag: &str) -> bool {
     lines.any(|line| line.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag))
 }
 
-/// An answer as of a tick.
-pub fn answer(status: StatusCode, tick: Option<u64>, etag: Option<&str>, body: Body) -> Response {
+/// An answer whose rows are all as of a tick.
+pub fn answer(status: StatusCode, tick: u64, etag: Option<&str>, body: Body) -> Response {
     let mut response = (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], body).into_response();
     let headers = response.headers_mut();
-    if let Some(tick) = tick {
+    if let Some(tick) = as_of(tick) {
         headers.insert("eddy-tick", HeaderValue::from(tick));
     }
     if let Some(etag) = etag {

@@ -13,19 +13,18 @@ use eddy_schemas::rows::{
     CommunityHours, CommunityHoursKey, Conversations, ConversationsKey, Messages, MessagesKey, Replies, Sessions, TopUsers, TopUsersKey,
     UserHours, UserHoursKey, UserNames, UserNamesKey, Users, UsersKey,
 };
-use eddy_schemas::{MessageId, Name, Place, View};
+use eddy_schemas::{Changes, MessageId, Name, Place, View};
 use serde_json::{Value, json};
 use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
 use super::{App, TruthRow, router};
+use crate::store::Memory;
 use crate::telemetry::{ENGINE, State, Telemetry};
 use crate::texts::{self, Texts};
-use double::Double;
 
 mod chat;
 mod connections;
-mod double;
 mod views;
 
 static VIEWS: [&View; 8] = [
@@ -55,11 +54,15 @@ fn ann() -> Name {
     Name::of("reddit:serve/ann x")
 }
 
-fn rows() -> Double {
-    let store = Double::default();
-    let users = Users { messages: 3, characters: 9, score: -2, edited: 0, first_at: 1, last_at: 9, conversations: 1, communities: 1 };
-    store.put(17, UsersKey { user: ann() }, users);
-    store.put(18, UsersKey { user: Name::of("telegram:-100777") }, users);
+fn changes<R: Row>(rows: impl IntoIterator<Item = (R::Key, R)>) -> Changes {
+    let (mut changes, mut scratch) = (Changes::new(R::VIEW), vec![]);
+    rows.into_iter().for_each(|(key, row)| changes.push(&key, Some(&row), &mut scratch));
+    changes
+}
+
+/// As of tick 4000, but none has changed since 18.
+fn rows() -> Memory {
+    let store = Memory::new();
     let c = MessageId::submission("serve1");
     let conversation = Conversations {
         community: None,
@@ -72,33 +75,37 @@ fn rows() -> Double {
         depth: Some(7),
         first_response_s: None,
     };
-    store.put(5, ConversationsKey { conversation: c }, conversation);
-    for hour in 0..HOURS {
-        store.put(9, UserHoursKey { user: ann(), hour }, UserHours { messages: hour + 1 });
-    }
-    store.put(9, CommunityHoursKey { community: Name::of("telegram:-5"), hour: 30 }, CommunityHours { messages: 4, posters: 2 });
-    store.put(9, TopUsersKey { community: Name::of("telegram:-5"), rank: 1 }, TopUsers { user: ann(), messages: 4 });
-    store.put(9, UserNamesKey { user: ann() }, UserNames { name: Some(Display(Name::of(":Ann, \"x\""))) });
-    for (id, offset) in [(MessageId::comment("servec"), 3), (MessageId::telegram(Name::of("telegram:-100777"), 4), 666)] {
-        let message = Messages {
-            conversation: c,
-            community: None,
-            user: Some(ann()),
-            parent: None,
-            created_at: 5,
-            edited_at: None,
-            score: Some(-1),
-            text: Place::new(0, offset),
-        };
-        store.put(11, MessagesKey { message: id }, message);
-    }
+    store.apply_now(5, &[changes([(ConversationsKey { conversation: c }, conversation)])]);
+    let chat = Name::of("telegram:-5");
+    let of_nine = [
+        changes((0..HOURS).map(|hour| (UserHoursKey { user: ann(), hour }, UserHours { messages: hour + 1 }))),
+        changes([(CommunityHoursKey { community: chat, hour: 30 }, CommunityHours { messages: 4, posters: 2 })]),
+        changes([(TopUsersKey { community: chat, rank: 1 }, TopUsers { user: ann(), messages: 4 })]),
+        changes([(UserNamesKey { user: ann() }, UserNames { name: Some(Display(Name::of(":Ann, \"x\""))) })]),
+    ];
+    store.apply_now(9, &of_nine);
+    let message = |offset| Messages {
+        conversation: c,
+        community: None,
+        user: Some(ann()),
+        parent: None,
+        created_at: 5,
+        edited_at: None,
+        score: Some(-1),
+        text: Place::new(0, offset),
+    };
+    let ids = [(MessageId::comment("servec"), 3), (MessageId::telegram(Name::of("telegram:-100777"), 4), 666)];
+    store.apply_now(11, &[changes(ids.map(|(id, offset)| (MessagesKey { message: id }, message(offset))))]);
+    let user = Users { messages: 3, characters: 9, score: -2, edited: 0, first_at: 1, last_at: 9, conversations: 1, communities: 1 };
+    store.apply_now(17, &[changes([(UsersKey { user: ann() }, user)])]);
+    store.apply_now(18, &[changes([(UsersKey { user: Name::of("telegram:-100777") }, user)])]);
+    store.apply_now(4_000, &[]);
     store
 }
 
 fn app() -> App {
     let telemetry = Arc::new(Telemetry::new());
     telemetry.state(ENGINE, State::Ready);
-    telemetry.closed(4_000);
     let mut app = App::new(VIEWS.to_vec(), Arc::new(rows()), Arc::new(Spoken), telemetry);
     app.not_built = vec![Sessions::VIEW];
     app
@@ -270,6 +277,28 @@ async fn a_batch_answers_in_the_order_asked() {
 }
 
 #[tokio::test]
+async fn every_answer_carries_the_tick_that_the_store_gave_with_its_rows() {
+    let (mut app, store) = (app(), Arc::new(rows()));
+    app.store = store.clone();
+    // What telemetry was told last is no matter: an apply is seen before it is told.
+    app.telemetry.closed(4_000);
+    let router = router(app);
+    let key = UsersKey { user: ann() };
+    let user = Users { messages: 4, characters: 9, score: -2, edited: 0, first_at: 1, last_at: 9, conversations: 1, communities: 1 };
+    store.apply_now(7_000, &[changes([(key, user)]), changes([(UserHoursKey { user: ann(), hour: 0 }, UserHours { messages: 2 })])]);
+    let path = "/v1/users/reddit:serve%2Fann%20x";
+    let row = get(&router, path).await;
+    assert_eq!((&row.json()["as_of"], &row.headers["eddy-tick"]), (&json!(7_000), &"7000".parse().expect("a number")));
+    let keys =
+        json!({ "keys": [{ "view": "users", "key": "reddit:serve/ann x" }, { "view": "user_hours", "key": ["reddit:serve/ann x", 0] }] });
+    let batch = post(&router, "/v1/batch", "application/json", keys.to_string()).await;
+    for list in [batch, get(&router, &format!("{path}/hours")).await, get(&router, "/v1/views/user_hours?limit=3").await] {
+        assert_eq!((&list.json()["as_of"], &list.headers["eddy-tick"]), (&json!(7_000), &"7000".parse().expect("a number")));
+        assert!(list.json()["rows"].as_array().expect("rows").iter().all(|row| row["as_of"].as_u64() <= Some(7_000)));
+    }
+}
+
+#[tokio::test]
 async fn a_batch_that_cannot_be_read_says_why() {
     let router = router(app());
     let batch = async |body: String| post(&router, "/v1/batch", "application/json", body).await;
@@ -353,7 +382,7 @@ async fn what_is_not_there_is_a_problem_too() {
 async fn before_the_first_tick_nothing_is_as_of_a_time() {
     let telemetry = Arc::new(Telemetry::new());
     telemetry.state(ENGINE, State::Ready);
-    let router = router(App::new(VIEWS.to_vec(), Arc::new(Double::default()), Arc::new(Spoken), telemetry));
+    let router = router(App::new(VIEWS.to_vec(), Arc::new(Memory::new()), Arc::new(Spoken), telemetry));
     for path in ["/v1/views/users"] {
         let answer = get(&router, path).await;
         assert_eq!(answer.json(), json!({ "rows": [], "next": null, "as_of": null }), "{path}");
@@ -553,7 +582,8 @@ async fn the_stream_begins_with_a_status_and_goes_on_when_something_changes() {
     let truth = TruthRow { view: "users".into(), checked: 2, share: 0.5, ok: false, detail: Some("reddit:x: 1 is not 2".into()) };
     let (_truth, receiver) = tokio::sync::watch::channel(vec![truth]);
     app.truth = Some(receiver);
-    let telemetry = app.telemetry.clone();
+    let store = Arc::new(rows());
+    app.store = store.clone();
     let router = router(app);
     let mut stream = Events::open(&router, "/v1/stream").await;
     assert_eq!(stream.head[header::CONTENT_TYPE], "text/event-stream");
@@ -571,7 +601,7 @@ async fn the_stream_begins_with_a_status_and_goes_on_when_something_changes() {
     assert_eq!(first["panels"]["deepest"]["row"]["depth"], 7);
     assert_eq!(first["panels"]["deepest"]["whole"], true);
     assert_eq!(first["panels"]["names"]["reddit:serve/ann x"], "Ann, \"x\"");
-    telemetry.closed(5_000);
+    store.apply_now(5_000, &[]);
     let (event, _) = stream.until(|status| status["tick"] == 5_000).await;
     assert!(event.contains("id: 5000") && !event.contains("retry:"), "{event}");
     let (_, beat) = tokio::time::timeout(Duration::from_secs(4), stream.next()).await.expect("it says that it is there");

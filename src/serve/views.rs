@@ -79,20 +79,20 @@ pub async fn rows(
     let limit = reads::read_limit(asked.limit)?;
     let list = asked.key.join("\0");
     let cursor = asked.cursor.map(|text| shared.scope.read(view, &list, text)).transpose()?;
-    let tick = shared.ready_tick()?;
-    let unknown = || {
+    shared.ready()?;
+    let unknown = |tick| {
         let key = asked.key.join(", ");
         problem::NO_ROW.with(format!("{} has no row of {} {}", view.name, cut(&key, 80), reads::said(tick)))
     };
-    let prefix = prefix.ok_or_else(unknown)?;
+    let Some(prefix) = prefix else { return Err(unknown(shared.tick().await?)) };
     let page = shared.store.scan(view, &prefix, cursor.as_deref(), limit).await?;
-    if page.rows.is_empty() && cursor.is_none() && !prefix.is_empty() {
+    if page.value.rows.is_empty() && cursor.is_none() && !prefix.is_empty() {
         let is_whole = prefix.len() == view.key.len();
         if is_whole || !shared.is_known(view, prefix[0]).await? {
-            return Err(unknown());
+            return Err(unknown(page.tick));
         }
     }
-    shared.page(view, &list, page, tick).await
+    shared.page(view, &list, page).await
 }
 
 /// The query; parameters that are not ours are left alone, as on the other routes.

@@ -29,7 +29,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::log::Topic;
 pub use fact::Fact;
-use fact::{EDITED, PLACED, PLAIN, RENAMED, SCORED, TOMBSTONE};
+use fact::{EDITED, PLACED, RENAMED, SCORED, TOMBSTONE};
 use wire::{Carrier, End};
 pub use world::World;
 use world::{Kind, NONE, SANDBOX};
@@ -175,7 +175,7 @@ impl Synthetic {
             if malformed {
                 return self.cut(now_ms);
             }
-            let mut event = match self.last.take() {
+            let event = match self.last.take() {
                 Some(last) if kind < self.config.repeats => Event { fact: None, ..last },
                 last => {
                     self.last = last;
@@ -189,9 +189,6 @@ impl Synthetic {
                 }
                 return event;
             };
-            if let Some(fact) = &mut event.fact {
-                fact.flags &= !PLAIN;
-            }
             self.held.push_back((until, event));
         }
     }
@@ -213,7 +210,7 @@ impl Synthetic {
         // What was cut must come whole as well: otherwise the generator would go on from something nobody has heard of.
         let half = event.value.len() / 2;
         let broken = Event { value: event.value[..half].to_vec(), fact: None, topic: event.topic, key: event.key.clone() };
-        self.held.push_front((Until::Event(0), Event { fact: event.fact.map(|f| Fact { flags: f.flags & !PLAIN, ..f }), ..event }));
+        self.held.push_front((Until::Event(0), event));
         broken
     }
 
@@ -282,7 +279,7 @@ impl Synthetic {
             score: 1,
             version: 0,
             community,
-            flags: PLACED | PLAIN,
+            flags: PLACED,
         };
         let mut depth = 0;
         if reddit {
@@ -376,7 +373,6 @@ impl Synthetic {
     fn change(&mut self, community: u8, at: usize, change: impl FnOnce(&mut Fact, &mut Xoshiro256PlusPlus)) -> Fact {
         let fact = &mut self.places[usize::from(community)].recent[at].fact;
         fact.version += 1;
-        fact.flags &= !PLAIN;
         change(fact, &mut self.rng);
         *fact
     }

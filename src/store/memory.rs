@@ -1,49 +1,44 @@
 //! Rows in memory, packed: what an embedded run serves from.
 //!
 //! ```text
-//!   view --> 16 shards by the key's first column, each behind its lock --> tree --> leaves of <= 2 KiB: key tick row | key tick row | ...
+//!   [ lock: last tick, view --> tree --> leaves of <= 2 KiB: key tick row | key tick row | ... ]
 //! ```
 //!
-//! A row costs its key and its row, 8 bytes for tick and length, and about a tenth of it all for the tree (`examples` in
-//! `benches/rooms.rs` measures it): there is no pointer, hash or allocation per row.
+//! A row costs its key and its row, 8 bytes for tick and length, and about a tenth of it all for the tree (`cargo bench --bench rooms --
+//! memory` measures it): there is no pointer, hash or allocation per row.
 //!
 //! # Invariants
-//! 1. All keys with the same first column are in one shard, so a scan with a prefix reads one shard. A scan of all reads the
-//!    shards one after another. A view whose first column is a number has one shard, so that its numbers ascend.
-//! 2. A lock is held for one change, or for a page of at most [`SLICE`] rows: no reader waits for a batch.
-//! 3. Changes at or below the settled tick are dropped, as they would be by the tombstones that `settle` has removed.
+//! 1. One lock over everything, taken once for writing a tick, and once for reading a page or some keys: so a tick is seen whole. A
+//!    reader waits for one tick at most, a writer for the readers' pages; both are bounded by who asks.
 
 mod leaf;
-mod shard;
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod tree;
 
 use async_trait::async_trait;
 use eddy_schemas::row::{Column, Kind};
-use eddy_schemas::{Cell, Changes, View, codec, id};
+use eddy_schemas::{Cell, Changes, View, codec};
 use parking_lot::RwLock;
 
-use super::{Error, Page, Store, Stored};
-use shard::Shard;
-
-const SHARDS: usize = 16;
-/// Rows read under one lock.
-const SLICE: usize = 256;
+use super::{AsOf, Error, Page, Store, Stored};
+use leaf::Entry;
+use tree::Tree;
 
 #[derive(Default)]
-pub struct Memory {
+pub struct Memory(RwLock<Held>);
+
+#[derive(Default)]
+struct Held {
+    /// The last one applied.
+    tick: u64,
     /// A dozen: looked through by address, then by name (a `View` is a constant and may stand in several places).
-    tables: RwLock<Vec<Arc<Table>>>,
-    settled: AtomicU64,
+    tables: Vec<Table>,
 }
 
 struct Table {
     view: &'static View,
     /// Bytes of a whole key.
     width: usize,
-    shards: Vec<RwLock<Shard>>,
-    rows: AtomicU64,
+    tree: Tree,
 }
 
 impl Memory {
@@ -52,112 +47,63 @@ impl Memory {
     }
 
     /// [`Store::apply`] for callers that are not async.
-    pub fn apply_now(&self, tick: u64, changes: &Changes) {
-        let settled = self.settled.load(Ordering::Acquire);
-        if changes.is_empty() || tick <= settled && settled > 0 {
+    pub fn apply_now(&self, tick: u64, changes: &[Changes]) {
+        let mut held = self.0.write();
+        if tick <= held.tick {
             return;
         }
-        let table = self.table_or_new(changes.view);
-        for change in changes.iter() {
-            debug_assert_eq!(change.key.len(), table.width);
-            let more = table.shards[table.shard_of(change.key)].write().apply(tick, change.key, change.row);
-            match more {
-                0 => {}
-                more => _ = table.rows.fetch_add(more as u64, Ordering::Relaxed), // -1 wraps around, as it should
+        for changes in changes {
+            let table = held.table_mut(changes.view);
+            for change in changes.iter() {
+                debug_assert_eq!(change.key.len(), table.width);
+                match change.row {
+                    Some(row) => table.tree.put(&Entry { key: change.key, tick, row }),
+                    None => table.tree.remove(change.key),
+                }
             }
         }
+        held.tick = tick;
     }
 
-    /// [`Store::settle`] for callers that are not async.
-    pub fn settle_now(&self, tick: u64) {
-        if self.settled.fetch_max(tick, Ordering::AcqRel) >= tick {
-            return;
-        }
-        for table in self.tables.read().clone() {
-            for shard in &table.shards {
-                while shard.write().settle(tick, SLICE) {}
-            }
-        }
-    }
-
-    /// [`Store::get`] for callers that are not async.
-    pub fn get_now(&self, view: &'static View, key: &[Cell]) -> Option<Stored> {
-        let table = self.table(view)?;
-        let key = encode(view, key)?;
-        if key.len() != table.width {
-            return None;
-        }
-        let shard = table.shards[table.shard_of(&key)].read();
-        shard.get(&key).map(|entry| table.decode(&entry))
+    /// [`Store::get_many`] for callers that are not async.
+    pub fn get_many_now(&self, keys: &[(&'static View, Vec<Cell>)]) -> AsOf<Vec<Option<Stored>>> {
+        let held = self.0.read();
+        AsOf { value: keys.iter().map(|(view, key)| held.table(view)?.get(key)).collect(), tick: held.tick }
     }
 
     /// [`Store::scan`] for callers that are not async.
-    pub fn scan_now(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<Page, Error> {
-        let prefix = encode(view, prefix);
-        let (Some(table), Some(prefix)) = (self.table(view), prefix) else {
-            return if cursor.is_some() { Err(Error::Cursor) } else { Ok(Page::default()) };
+    pub fn scan_now(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<AsOf<Page>, Error> {
+        let held = self.0.read();
+        let value = match (held.table(view), encode(view, prefix)) {
+            (Some(table), Some(prefix)) => table.page(&prefix, cursor, limit)?,
+            _ if cursor.is_some() => return Err(Error::Cursor),
+            _ => Page::default(),
         };
-        let mut page = Page::default();
-        let (mut at, last) = table.shards_of(&prefix);
-        let mut after = None;
-        if let Some(cursor) = cursor {
-            let (shard, key) = table.parse_cursor(&prefix, cursor)?;
-            (at, after) = (shard, Some(key.to_vec()));
-        }
-        if limit == 0 {
-            return Ok(page);
-        }
-        // One row more than asked for tells whether there is a next page.
-        let mut last_key = None;
-        while at <= last {
-            let slice = SLICE.min(limit.saturating_add(1) - page.rows.len());
-            let mut seen = 0;
-            let shard = table.shards[at].read();
-            for entry in shard.scan(&prefix, after.as_deref()).take(slice) {
-                seen += 1;
-                if page.rows.len() == limit {
-                    page.next = last_key.map(|(shard, key)| table.cursor(&prefix, shard, key));
-                    return Ok(page);
-                }
-                page.rows.push(table.decode(&entry));
-                last_key = Some((at, leaf::pad(entry.key)));
-            }
-            drop(shard);
-            after = last_key.filter(|(shard, _)| *shard == at).map(|(_, key)| key[..table.width].to_vec()).or(after);
-            if seen < slice {
-                (at, after) = (at + 1, None);
-            }
-        }
-        Ok(page)
+        Ok(AsOf { value, tick: held.tick })
     }
 
     /// [`Store::count`] for callers that are not async.
-    pub fn count_now(&self, view: &'static View) -> u64 {
-        self.table(view).map_or(0, |table| table.rows.load(Ordering::Relaxed))
+    pub fn count_now(&self, views: &[&'static View]) -> AsOf<Vec<u64>> {
+        let held = self.0.read();
+        AsOf { value: views.iter().map(|view| held.table(view).map_or(0, |table| table.tree.rows())).collect(), tick: held.tick }
+    }
+}
+
+impl Held {
+    fn place(&self, view: &View) -> Option<usize> {
+        self.tables.iter().position(|table| std::ptr::eq(table.view, view) || table.view.name == view.name)
     }
 
-    /// Deleted keys that are still remembered, over all views.
-    pub fn tombstones(&self) -> usize {
-        let tables = self.tables.read();
-        tables.iter().flat_map(|table| &table.shards).map(|shard| shard.read().tombstones()).sum()
+    fn table(&self, view: &View) -> Option<&Table> {
+        Some(&self.tables[self.place(view)?])
     }
 
-    fn table(&self, view: &'static View) -> Option<Arc<Table>> {
-        let same = |table: &&Arc<Table>| std::ptr::eq(table.view, view) || table.view.name == view.name;
-        self.tables.read().iter().find(same).cloned()
-    }
-
-    fn table_or_new(&self, view: &'static View) -> Arc<Table> {
-        if let Some(table) = self.table(view) {
-            return table;
-        }
-        let mut tables = self.tables.write();
-        if let Some(table) = tables.iter().find(|table| table.view.name == view.name) {
-            return table.clone();
-        }
-        let table = Arc::new(Table::new(view));
-        tables.push(table.clone());
-        table
+    fn table_mut(&mut self, view: &'static View) -> &mut Table {
+        let at = self.place(view).unwrap_or_else(|| {
+            self.tables.push(Table::new(view));
+            self.tables.len() - 1
+        });
+        &mut self.tables[at]
     }
 }
 
@@ -165,50 +111,44 @@ impl Table {
     fn new(view: &'static View) -> Table {
         let width = view.key.iter().map(column_bytes).sum();
         assert!((1..=leaf::KEY_BYTES_MAX).contains(&width), "keys of {} have {width} bytes", view.name);
-        let shards = if view.key[0].kind == Kind::Int { 1 } else { SHARDS };
-        let shards = (0..shards).map(|_| RwLock::new(Shard::new(width))).collect();
-        Table { view, width, shards, rows: AtomicU64::new(0) }
+        Table { view, width, tree: Tree::new(width) }
     }
 
-    fn shard_of(&self, key: &[u8]) -> usize {
-        let first = match column_bytes(&self.view.key[0]) {
-            4 => u64::from(u32::from_be_bytes(key[..4].try_into().expect("four bytes"))),
-            _ => u64::from_be_bytes(key[..8].try_into().expect("eight bytes")),
-        };
-        (id::mix(first) >> 32) as usize % self.shards.len()
+    fn get(&self, key: &[Cell]) -> Option<Stored> {
+        let key = encode(self.view, key).filter(|key| key.len() == self.width)?;
+        self.tree.get(&key).map(|entry| self.decode(&entry))
     }
 
-    /// The first and last shard that hold keys with a prefix.
-    fn shards_of(&self, prefix: &[u8]) -> (usize, usize) {
-        if prefix.is_empty() {
-            (0, self.shards.len() - 1)
-        } else {
-            let shard = self.shard_of(prefix);
-            (shard, shard)
+    fn page(&self, prefix: &[u8], cursor: Option<&[u8]>, limit: usize) -> Result<Page, Error> {
+        let after = cursor.map(|cursor| self.parse_cursor(prefix, cursor)).transpose()?;
+        let (mut page, mut last) = (Page::default(), None);
+        for entry in self.tree.scan(prefix, after) {
+            if page.rows.len() == limit {
+                page.next = last.map(|key| self.cursor(prefix, key));
+                break;
+            }
+            page.rows.push(self.decode(&entry));
+            last = Some(entry.key);
         }
+        Ok(page)
     }
 
-    fn decode(&self, entry: &leaf::Entry) -> Stored {
+    fn decode(&self, entry: &Entry) -> Stored {
         let mut cells = Vec::with_capacity(self.view.key.len() + self.view.columns.len());
         codec::decode_key(self.view.key, entry.key, &mut cells);
-        codec::decode_row(self.view.columns, entry.row.expect("scans and gets give rows"), &mut cells);
+        codec::decode_row(self.view.columns, entry.row, &mut cells);
         Stored { cells, as_of: entry.tick }
     }
 
-    /// Cursor: which list, shard, the last key given.
-    fn cursor(&self, prefix: &[u8], shard: usize, key: leaf::Key) -> Vec<u8> {
-        let mut cursor = self.list(prefix).to_vec();
-        cursor.push(shard as u8);
-        cursor.extend_from_slice(&key[..self.width]);
-        cursor
+    /// Cursor: which list, the last key given.
+    fn cursor(&self, prefix: &[u8], key: &[u8]) -> Vec<u8> {
+        [&self.list(prefix)[..], key].concat()
     }
 
-    fn parse_cursor<'c>(&self, prefix: &[u8], cursor: &'c [u8]) -> Result<(usize, &'c [u8]), Error> {
-        let (list, rest) = cursor.split_first_chunk::<4>().ok_or(Error::Cursor)?;
-        let (&shard, key) = rest.split_first().ok_or(Error::Cursor)?;
-        let shard = usize::from(shard);
-        let ours = *list == self.list(prefix) && key.len() == self.width && key.starts_with(prefix) && self.shard_of(key) == shard;
-        if ours { Ok((shard, key)) } else { Err(Error::Cursor) }
+    fn parse_cursor<'c>(&self, prefix: &[u8], cursor: &'c [u8]) -> Result<&'c [u8], Error> {
+        let (list, key) = cursor.split_first_chunk::<4>().ok_or(Error::Cursor)?;
+        let ours = *list == self.list(prefix) && key.len() == self.width && key.starts_with(prefix);
+        if ours { Ok(key) } else { Err(Error::Cursor) }
     }
 
     fn list(&self, prefix: &[u8]) -> [u8; 4] {
@@ -245,29 +185,20 @@ fn encode(view: &View, cells: &[Cell]) -> Option<Vec<u8>> {
 
 #[async_trait]
 impl Store for Memory {
-    async fn apply(&self, tick: u64, changes: &Changes) -> Result<(), Error> {
+    async fn apply(&self, tick: u64, changes: &[Changes]) -> Result<(), Error> {
         self.apply_now(tick, changes);
         Ok(())
     }
 
-    async fn settle(&self, tick: u64) -> Result<(), Error> {
-        self.settle_now(tick);
-        Ok(())
+    async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<AsOf<Vec<Option<Stored>>>, Error> {
+        Ok(self.get_many_now(keys))
     }
 
-    async fn get(&self, view: &'static View, key: &[Cell]) -> Result<Option<Stored>, Error> {
-        Ok(self.get_now(view, key))
-    }
-
-    async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<Vec<Option<Stored>>, Error> {
-        Ok(keys.iter().map(|(view, key)| self.get_now(view, key)).collect())
-    }
-
-    async fn scan(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<Page, Error> {
+    async fn scan(&self, view: &'static View, prefix: &[Cell], cursor: Option<&[u8]>, limit: usize) -> Result<AsOf<Page>, Error> {
         self.scan_now(view, prefix, cursor, limit)
     }
 
-    async fn count(&self, view: &'static View) -> Result<u64, Error> {
-        Ok(self.count_now(view))
+    async fn count(&self, views: &[&'static View]) -> Result<AsOf<Vec<u64>>, Error> {
+        Ok(self.count_now(views))
     }
 }

@@ -1,7 +1,7 @@
 //! The checker: which entity is compared when, and what is told of it.
 //!
 //! ```text
-//!   round: what looked wrong | what changed last | the next of all users, conversations, messages | a page of the store, for strays
+//!   round: what is wrong | what changed last | the next of all users, conversations, messages | a page of the store, for strays
 //!          | the next community, when its share of the time has come
 //! ```
 //!
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use eddy_schemas::Cell;
 use tokio::sync::watch;
 
-use super::compare::{Difference, Kind, compare};
+use super::compare::{Difference, compare};
 use super::facts::Facts;
-use super::ledger::{Ledger, Marks, Touched};
+use super::ledger::Ledger;
 use super::pace::Pace;
 use super::{
     COMMUNITIES, COMMUNITY_DAYS, COMMUNITY_HOURS, COMMUNITY_NAMES, CONVERSATIONS, Entity, MESSAGES, REPLIES, SESSIONS, TOP_USERS, TruthRow,
@@ -37,7 +37,7 @@ pub struct Config {
     /// The pause after a round once all has been looked at, and how often results are told, milliseconds.
     pub idle_ms: u64,
     pub tell_ms: u64,
-    /// Readings of a busy entity, a millisecond apart, until there is a moment when none of its rows is newer than the bound.
+    /// Readings of an entity, a millisecond apart, until all of it is as of the bound's tick.
     pub attempts: u32,
     /// Changed entities that wait to be looked at; older ones give way.
     pub recent_max: usize,
@@ -74,9 +74,7 @@ impl Stop {
 const RECENT: usize = 24;
 const ROLLING: usize = 32;
 const MESSAGES_ROLLING: usize = 128;
-const SUSPECTS: usize = 32;
-/// A user with so many live messages is busy.
-const BUSY: u32 = 1000;
+const WRONG: usize = 32;
 /// Rows of one page.
 const PAGE: usize = 256;
 /// Facts applied at once.
@@ -129,8 +127,6 @@ pub struct Truth {
     last_told: Instant,
     checked: [u64; VIEWS.len()],
     recent: VecDeque<Entity>,
-    /// Looked wrong once: to be looked at again before it is told.
-    suspects: VecDeque<Entity>,
     wrong: Vec<(Entity, Difference)>,
     users: Sweep,
     conversations: Sweep,
@@ -141,7 +137,6 @@ pub struct Truth {
     community_time: Duration,
     recent_time: Duration,
     counts: [Option<String>; VIEWS.len()],
-    count_suspected: [bool; VIEWS.len()],
     changed: bool,
 }
 
@@ -165,7 +160,6 @@ impl Truth {
             last_told: Instant::now(),
             checked: [0; VIEWS.len()],
             recent: VecDeque::new(),
-            suspects: VecDeque::new(),
             wrong: Vec::new(),
             users: Sweep::default(),
             conversations: Sweep::default(),
@@ -176,7 +170,6 @@ impl Truth {
             community_time: Duration::ZERO,
             recent_time: Duration::ZERO,
             counts: Default::default(),
-            count_suspected: Default::default(),
             changed: false,
         };
         (truth, receiver)
@@ -203,7 +196,7 @@ impl Truth {
                 self.tell();
             }
             // All looked at and nothing new: rows can still go wrong, but not in a hurry.
-            let idle = !self.changed && self.messages.passes > 0 && self.wrong.is_empty() && self.suspects.is_empty();
+            let idle = !self.changed && self.messages.passes > 0 && self.wrong.is_empty();
             self.pace.set_share(if idle { self.config.share_idle } else { self.config.share });
             if idle || self.facts.ends().1 == 0 {
                 self.pace.sleep(Duration::from_millis(self.config.idle_ms)).await;
@@ -223,24 +216,18 @@ impl Truth {
         if self.parts.ledger.broken().is_some() {
             return Ok(());
         }
-        for _ in 0..SUSPECTS.min(self.suspects.len()) {
-            if let Some(entity) = self.suspects.pop_front() {
-                self.look(entity, true).await?;
-            }
-        }
-        for at in 0..self.wrong.len().min(SUSPECTS) {
-            // Each round others of them: the list is turned as it is walked.
-            let _ = at;
+        // Each round others of them: the list is turned as it is walked.
+        for _ in 0..self.wrong.len().min(WRONG) {
             let Some((entity, _)) = self.wrong.first().cloned() else { break };
             self.wrong.rotate_left(1);
-            self.look(entity, true).await?;
+            self.look(entity).await?;
         }
         // The busiest change all the time and are the longest to recount: they, too, get no more than a third.
         let before = self.pace.worked();
         for _ in 0..RECENT {
             let spent = self.recent_time + (self.pace.worked() - before);
             let Some(entity) = self.recent.pop_back().filter(|_| spent * 3 <= self.pace.worked()) else { break };
-            self.look(entity, false).await?;
+            self.look(entity).await?;
         }
         self.recent_time += self.pace.worked() - before;
         self.roll().await?;
@@ -250,7 +237,7 @@ impl Truth {
             let before = self.pace.worked();
             let end = self.facts.world.communities.len() as u32;
             if let Some(community) = self.communities.next(0, end) {
-                self.look(Entity::Community(community as u8), false).await?;
+                self.look(Entity::Community(community as u8)).await?;
             }
             self.community_time += self.pace.worked() - before;
         }
@@ -265,7 +252,7 @@ impl Truth {
             let Some(user) = self.users.next(0, users_end).filter(|_| seen < ROLLING) else { break };
             if self.facts.has_user(user) {
                 seen += 1;
-                self.look(Entity::User(user), false).await?;
+                self.look(Entity::User(user)).await?;
             }
         }
         seen = 0;
@@ -273,25 +260,25 @@ impl Truth {
             let Some(message) = self.conversations.next(0, made_end).filter(|_| seen < ROLLING) else { break };
             if self.facts.slot(message).conversation == message {
                 seen += 1;
-                self.look(Entity::Conversation(message), false).await?;
+                self.look(Entity::Conversation(message)).await?;
             }
             if message == 0 {
                 // With each pass, the topics of chats.
                 for topic in self.facts.world.clone().topics() {
-                    self.look(Entity::Conversation(topic), false).await?;
+                    self.look(Entity::Conversation(topic)).await?;
                 }
             }
         }
         for _ in 0..MESSAGES_ROLLING {
             let Some(message) = self.messages.next(0, made_end) else { break };
             if self.facts.slot(message).is_held() {
-                self.look(Entity::Message(message), false).await?;
+                self.look(Entity::Message(message)).await?;
             }
         }
         for _ in 0..8 {
             let Some(message) = self.typed.next(SANDBOX, typed_end) else { break };
             if self.facts.slot(message).is_held() {
-                self.look(Entity::Message(message), false).await?;
+                self.look(Entity::Message(message)).await?;
             }
         }
         Ok(())
@@ -325,85 +312,47 @@ impl Truth {
         }
     }
 
-    /// Compares the rows of one entity; `again`: it looked wrong before.
-    async fn look(&mut self, entity: Entity, again: bool) -> Result<(), Error> {
-        let mut attempt = 0;
-        let (bound, (views, stored)) = loop {
+    /// Compares the rows of one entity.
+    async fn look(&mut self, entity: Entity) -> Result<(), Error> {
+        let mut attempt = 1;
+        let (bound, stored, at_once) = loop {
+            // From here to the last read nothing pauses: the longer it takes, the likelier is a tick in between.
             let bound = self.advance().await;
-            // From here to the last read nothing pauses: the longer it takes, the more rows are newer than the bound.
-            let read = self.read(&entity).await?;
-            let rows = || read.1.iter().flat_map(|(_, rows)| rows);
-            attempt += 1;
-            // Of a busy entity some row is nearly always newer. Reading is cheap beside recounting: a moment between two ticks is waited for.
-            if attempt >= self.config.attempts
-                || !self.is_busy(&entity)
-                || rows().all(|row| row.as_of <= bound.tick)
-                || rows().count() > PAGE
-            {
-                break (bound, read);
+            let (stored, at_once) = self.read(&entity, bound.tick).await?;
+            if at_once || attempt >= self.config.attempts {
+                break (bound, stored, at_once);
             }
+            // Reading is cheap beside recounting: a moment between two ticks is waited for.
+            attempt += 1;
             self.pace.sleep(Duration::from_millis(1)).await;
         };
-        let marks = self.parts.ledger.marks();
         let wanted = match self.resolved(&entity) {
             true => expected::rows(&self.facts, &self.parts.ledger, &mut self.pace, &entity).await,
             false => return Ok(()), // a stray that has found its place
         };
-        let (mut differences, checked) = compare(&views, &wanted, &stored);
+        let (mut differences, checked) = compare(&wanted, &stored);
         differences.extend(self.text(&entity, &stored, &differences));
-        for (view, rows) in checked {
-            self.checked[view] += rows;
-        }
-        let before = differences.len();
-        let (certain, open): (Vec<_>, Vec<_>) =
-            differences.into_iter().partition(|difference| self.is_certain(difference, &bound, &marks, &entity));
-        for difference in &open {
-            self.checked[difference.view] = self.checked[difference.view].saturating_sub(1);
-        }
-        let differences = certain;
-        // What cannot be decided now is neither wrong nor mended.
-        let decided = differences.len() == before;
-        if differences.is_empty() {
-            if decided {
-                self.wrong.retain(|(wrong, _)| *wrong != entity);
-            }
-        } else if again {
-            self.wrong.retain(|(wrong, _)| *wrong != entity);
-            let room = self.config.wrong_max.saturating_sub(self.wrong.len());
-            if again && self.wrong.is_empty() {
-                tracing::error!(detail = differences[0].detail, "a row is not what it must be");
-            }
-            self.wrong.extend(differences.into_iter().take(room).map(|difference| (entity.clone(), difference)));
+        if at_once {
+            checked.into_iter().for_each(|(view, rows)| self.checked[view] += rows);
         } else {
-            self.suspect(entity);
+            differences.retain(|difference| difference.as_of.is_some_and(|as_of| as_of <= bound.tick));
+        }
+        // Without a difference, what was not read at once is neither wrong nor mended.
+        if at_once || !differences.is_empty() {
+            self.found(&entity, differences);
         }
         self.pace.breathe().await;
         Ok(())
     }
 
-    /// Some row of it changes at nearly every tick.
-    fn is_busy(&self, entity: &Entity) -> bool {
-        match entity {
-            Entity::Community(_) => true,
-            Entity::Conversation(conversation) => *conversation >= TOPICS,
-            Entity::User(user) => self.facts.live_of(*user) >= BUSY,
-            Entity::Message(_) | Entity::Stray(..) => false,
+    /// Remembers what differs, in place of what was known of the entity.
+    fn found(&mut self, entity: &Entity, differences: Vec<Difference>) {
+        if let (true, [first, ..]) = (self.wrong.is_empty(), &differences[..]) {
+            tracing::error!(detail = first.detail, "a row is not what it must be");
         }
-    }
-
-    fn suspect(&mut self, entity: Entity) {
-        if self.suspects.len() < self.config.wrong_max && !self.suspects.contains(&entity) {
-            self.suspects.push_back(entity);
-        }
-    }
-
-    /// Whether nothing that is on its way can explain a difference.
-    fn is_certain(&self, difference: &Difference, bound: &Bound, marks: &Marks, entity: &Entity) -> bool {
-        let touched = || -> Touched { self.parts.ledger.touched(marks, &self.facts, entity, difference.view == REPLIES) };
-        match difference.kind {
-            Kind::Wrong { as_of } => as_of <= bound.tick || touched().any == 0,
-            Kind::Missing { backing } => touched().removals < backing,
-        }
+        self.wrong.retain(|(wrong, _)| wrong != entity);
+        let room = self.config.wrong_max.saturating_sub(self.wrong.len());
+        self.wrong.extend(differences.into_iter().take(room).map(|difference| (entity.clone(), difference)));
     }
 
     /// Of a message: that its text can be read, and is the one that was generated.
@@ -421,11 +370,7 @@ impl Truth {
             Err(error) => error.to_string(),
         };
         let key = self.facts.world.message_key(*message, slot.community, slot.conversation == *message);
-        Some(Difference {
-            view: MESSAGES,
-            kind: Kind::Wrong { as_of: row.as_of },
-            detail: format!("messages {key}: {wrong} (as of {})", row.as_of),
-        })
+        Some(Difference { view: MESSAGES, as_of: Some(row.as_of), detail: format!("messages {key}: {wrong} (as of {})", row.as_of) })
     }
 
     /// False for a stray that the truth knows by now.
@@ -436,44 +381,37 @@ impl Truth {
         }
     }
 
-    /// The rows of an entity as the store holds them.
-    async fn read(&self, entity: &Entity) -> Result<(Vec<usize>, Vec<(usize, Vec<Stored>)>), Error> {
+    /// The rows of an entity as the store holds them, by view, and whether all of them are as of `tick`.
+    async fn read(&self, entity: &Entity, tick: u64) -> Result<(Vec<(usize, Vec<Stored>)>, bool), Error> {
         let store = &self.parts.store;
-        let key = match (expected::key(&self.facts, entity), entity) {
-            (Some(key), _) => vec![key],
-            (None, Entity::Stray(_, key)) => key.clone(),
-            (None, _) => return Ok((vec![], vec![])),
+        let key = match entity {
+            Entity::Stray(_, key) => key.clone(),
+            _ => expected::key(&self.facts, entity).into_iter().collect(),
         };
-        let (mut views, mut all) = (Vec::new(), Vec::new());
+        let (mut all, mut at_once) = (Vec::new(), true);
         for view in entity.views() {
-            let mut rows = Vec::new();
-            if VIEWS[view].key.len() == key.len() {
-                rows.extend(store.get(VIEWS[view], &key).await?);
-            } else {
-                let mut cursor: Option<Vec<u8>> = None;
-                loop {
-                    let page = store.scan(VIEWS[view], &key, cursor.as_deref(), PAGE).await?;
-                    rows.extend(page.rows);
-                    cursor = page.next;
-                    if cursor.is_none() || rows.len() > ROWS_MAX {
-                        break;
-                    }
-                }
-                if cursor.is_some() {
-                    continue;
+            let (mut rows, mut cursor) = (Vec::new(), None::<Vec<u8>>);
+            loop {
+                let page = store.scan(VIEWS[view], &key, cursor.as_deref(), PAGE).await?;
+                at_once &= page.tick == tick;
+                rows.extend(page.value.rows);
+                cursor = page.value.next;
+                if cursor.is_none() || rows.len() > ROWS_MAX {
+                    break;
                 }
             }
-            views.push(view);
-            all.push((view, rows));
+            if cursor.is_none() {
+                all.push((view, rows));
+            }
         }
-        Ok((views, all))
+        Ok((all, at_once))
     }
 
     /// Reads on through the store, for rows of nothing.
     async fn strays(&mut self) -> Result<(), Error> {
         let (view, cursor, _) = &self.strays;
         let view = *view;
-        let page = self.parts.store.scan(VIEWS[view], &[], cursor.as_deref(), PAGE).await?;
+        let page = self.parts.store.scan(VIEWS[view], &[], cursor.as_deref(), PAGE).await?.value;
         self.strays.1 = page.next;
         if self.strays.1.is_none() {
             self.strays.0 = (view + 1) % VIEWS.len();
@@ -482,7 +420,7 @@ impl Truth {
         let keys = VIEWS[view].key.len();
         for row in page.rows {
             if self.is_stray(view, &row.cells[..keys]) {
-                self.look(Entity::Stray(view, row.cells[..keys].to_vec()), false).await?;
+                self.look(Entity::Stray(view, row.cells[..keys].to_vec())).await?;
             }
         }
         self.pace.breathe().await;
@@ -510,20 +448,17 @@ impl Truth {
         !known
     }
 
-    /// Counts of whole views, where the truth keeps them: exact when nothing is pending, else within what is.
+    /// Counts of whole views, where the truth keeps them.
     async fn count(&mut self) -> Result<(), Error> {
-        for view in [MESSAGES, USERS] {
-            self.advance().await;
-            let (messages, users) = self.facts.live();
-            let expected = if view == MESSAGES { messages } else { users };
-            let counted = self.parts.store.count(VIEWS[view]).await?;
-            // Read after the count: whatever was counted and has not closed is among them, and each changes a count by one at most.
-            let pending = self.parts.ledger.pending() as u64;
-            let wrong = counted.abs_diff(expected) > pending;
-            let told = wrong.then(|| format!("{}: the store counts {counted} rows, there should be {expected}", VIEWS[view].name));
-            // Twice, as with rows.
-            let again = std::mem::replace(&mut self.count_suspected[view], wrong);
-            self.counts[view] = told.filter(|_| again);
+        let bound = self.advance().await;
+        let counted = self.parts.store.count(&[VIEWS[MESSAGES], VIEWS[USERS]]).await?;
+        if counted.tick != bound.tick {
+            return Ok(()); // the next round may come between two ticks
+        }
+        let (messages, users) = self.facts.live();
+        for ((view, expected), counted) in [(MESSAGES, messages), (USERS, users)].into_iter().zip(counted.value) {
+            let told = || format!("{}: the store counts {counted} rows, there should be {expected}", VIEWS[view].name);
+            self.counts[view] = (counted != expected).then(told);
         }
         Ok(())
     }

@@ -10,25 +10,18 @@ use crate::store::Stored;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Difference {
     pub view: usize,
-    pub kind: Kind,
+    /// Of the row that is wrong or should not be; `None`: it is the row that is missing.
+    pub as_of: Option<u64>,
     pub detail: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// A row is there, and is wrong or should not be; its `as_of`.
-    Wrong { as_of: u64 },
-    /// No row is there; so many messages would have to change for that to be right.
-    Missing { backing: u64 },
-}
-
-/// Compares the rows of one entity; gives what differs and how many rows were compared, by view.
-pub fn compare(views: &[usize], expected: &[Row], stored: &[(usize, Vec<Stored>)]) -> (Vec<Difference>, Vec<(usize, u64)>) {
+/// Compares the rows of one entity, of the views that were read; gives what differs and how many rows were compared, by view.
+pub fn compare(expected: &[Row], stored: &[(usize, Vec<Stored>)]) -> (Vec<Difference>, Vec<(usize, u64)>) {
     let (mut differences, mut checked) = (Vec::new(), Vec::new());
-    for view in views {
+    for (view, rows) in stored {
         let keys = VIEWS[*view].key.len();
         let mut wanted: Vec<&Row> = expected.iter().filter(|row| row.view == *view).collect();
-        let mut there: Vec<&Stored> = stored.iter().filter(|(v, _)| v == view).flat_map(|(_, rows)| rows).collect();
+        let mut there: Vec<&Stored> = rows.iter().collect();
         wanted.sort_by_cached_key(|row| order(&row.cells[..keys]));
         there.sort_by_cached_key(|row| order(&row.cells[..keys]));
         checked.push((*view, wanted.len().max(there.len()) as u64));
@@ -59,11 +52,11 @@ fn difference(view: usize, row: Option<&Row>, found: Option<&Stored>) -> Option<
     match (row, found) {
         (Some(row), None) => {
             let detail = format!("{}: there is no row; it should say {}", name(&row.cells), rest(&row.cells));
-            Some(Difference { view, kind: Kind::Missing { backing: row.backing }, detail })
+            Some(Difference { view, as_of: None, detail })
         }
         (None, Some(found)) => {
             let detail = format!("{}: there should be no row; it says {} (as of {})", name(&found.cells), rest(&found.cells), found.as_of);
-            Some(Difference { view, kind: Kind::Wrong { as_of: found.as_of }, detail })
+            Some(Difference { view, as_of: Some(found.as_of), detail })
         }
         (Some(row), Some(found)) => {
             let wrong: Vec<String> = columns
@@ -77,7 +70,7 @@ fn difference(view: usize, row: Option<&Row>, found: Option<&Stored>) -> Option<
                 })
                 .collect();
             let detail = || format!("{}: {} (as of {})", name(&found.cells), wrong.join("; "), found.as_of);
-            (!wrong.is_empty()).then(|| Difference { view, kind: Kind::Wrong { as_of: found.as_of }, detail: detail() })
+            (!wrong.is_empty()).then(|| Difference { view, as_of: Some(found.as_of), detail: detail() })
         }
         (None, None) => None,
     }

@@ -26,8 +26,6 @@ pub struct Row {
     pub cells: Vec<Cell>,
     /// Another value of the last column that is as good: the rules do not say which of two equals wins.
     pub or: Option<Cell>,
-    /// So many messages would have to change before the row could go.
-    pub backing: u64,
 }
 
 /// How often a loop looks at the clock.
@@ -104,9 +102,9 @@ impl Recount<'_> {
         }
     }
 
-    fn push(&mut self, view: usize, cells: Vec<Cell>, backing: u64) {
+    fn push(&mut self, view: usize, cells: Vec<Cell>) {
         debug_assert_eq!(cells.len(), VIEWS[view].all_columns().count(), "{}", VIEWS[view].name);
-        self.rows.push(Row { view, cells, or: None, backing });
+        self.rows.push(Row { view, cells, or: None });
     }
 
     fn user_key(&self, user: u32) -> Cell {
@@ -167,29 +165,28 @@ impl Recount<'_> {
             int(conversations.len()),
             int(communities.len()),
         ];
-        self.push(USERS, row, count);
+        self.push(USERS, row);
         self.hours_and_sessions(key, &live).await;
         for (to, replies) in answered {
             self.step().await;
             let to = self.user_key(to);
-            self.push(REPLIES, vec![key, to, int(replies)], replies);
+            self.push(REPLIES, vec![key, to, int(replies)]);
         }
         let or = both.then(|| self.display(user, !renamed));
         let name = self.display(user, renamed);
-        self.rows.push(Row { view: USER_NAMES, cells: vec![key, name], or, backing: count });
+        self.rows.push(Row { view: USER_NAMES, cells: vec![key, name], or });
     }
 
     /// `live`: times in order.
     async fn hours_and_sessions(&mut self, key: Cell, live: &[u32]) {
         for of_hour in live.chunk_by(|a, b| a / 3600 == b / 3600) {
             self.step().await;
-            self.push(USER_HOURS, vec![key, int(of_hour[0] / 3600), int(of_hour.len())], of_hour.len() as u64);
+            self.push(USER_HOURS, vec![key, int(of_hour[0] / 3600), int(of_hour.len())]);
         }
         for session in live.chunk_by(|a, b| b - a <= SESSION_GAP_S) {
             self.step().await;
             let (start, end) = (session[0], session[session.len() - 1]);
-            // Losing its first message gives a session another key: one change is enough.
-            self.push(SESSIONS, vec![key, int(start), int(end), int(session.len())], 1);
+            self.push(SESSIONS, vec![key, int(start), int(end), int(session.len())]);
         }
     }
 
@@ -262,8 +259,7 @@ impl Recount<'_> {
             maybe(depth),
             maybe(response),
         ];
-        // What is removed stays in the row: it cannot go.
-        self.push(CONVERSATIONS, row, u64::MAX);
+        self.push(CONVERSATIONS, row);
     }
 
     async fn community(&mut self, community: u8) {
@@ -329,19 +325,19 @@ impl Recount<'_> {
             maybe(first),
             maybe(last),
         ];
-        self.push(COMMUNITIES, row, messages);
+        self.push(COMMUNITIES, row);
         if messages == 0 {
             return;
         }
         let title = Cell::Display(Name::of(&format!(":{}", facts.world.community(community).title)));
-        self.push(COMMUNITY_NAMES, vec![key, title], messages);
+        self.push(COMMUNITY_NAMES, vec![key, title]);
         let mut posters: Map<u32, u64> = Map::default();
         for (hour, _) in &user_hours {
             self.step().await;
             *posters.entry(*hour).or_default() += 1;
         }
         for (hour, count) in hours {
-            self.push(COMMUNITY_HOURS, vec![key, int(hour), int(count), int(posters.get(&hour).copied().unwrap_or(0))], count);
+            self.push(COMMUNITY_HOURS, vec![key, int(hour), int(count), int(posters.get(&hour).copied().unwrap_or(0))]);
         }
         self.days(key, days, &user_days).await;
         self.top(key, of_user).await;
@@ -369,7 +365,7 @@ impl Recount<'_> {
                     month.insert(*user);
                 }
             }
-            self.push(COMMUNITY_DAYS, vec![key, int(day), int(count), int(posters), int(new), int(week.len()), int(month.len())], count);
+            self.push(COMMUNITY_DAYS, vec![key, int(day), int(count), int(posters), int(new), int(week.len()), int(month.len())]);
         }
     }
 
@@ -385,11 +381,9 @@ impl Recount<'_> {
                 most.push((count, self.facts.world.user_key(user)));
             }
         }
-        let posters = counts.len() as u64;
         most.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         for (at, (count, user)) in most.into_iter().take(10).enumerate() {
-            // A rank goes when there are fewer posters than that: each change can take away one.
-            self.push(TOP_USERS, vec![key, int(at + 1), Cell::Key(Name::of(&user)), int(count)], posters - at as u64);
+            self.push(TOP_USERS, vec![key, int(at + 1), Cell::Key(Name::of(&user)), int(count)]);
         }
     }
 
@@ -416,7 +410,7 @@ impl Recount<'_> {
             if slot.is(SCORED) { int(slot.score) } else { Cell::Null },
             Cell::Text(Place::default()),
         ];
-        self.push(MESSAGES, row, 1);
+        self.push(MESSAGES, row);
     }
 }
 

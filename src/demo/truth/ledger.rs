@@ -5,7 +5,7 @@
 //! ```
 //!
 //! # Invariants
-//! 1. Noted and appended under one lock: whoever sees a record's effect and then asks the ledger finds its fact.
+//! 1. Noted and appended under one lock: whoever sees a bound that covers a record and then asks the ledger finds its fact.
 //! 2. At most about [`PENDING_MAX`] facts wait: beyond that the source waits for the engine. (What people type is taken in any case.)
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,12 +14,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::Entity;
-use super::facts::Facts;
 use crate::log::{self, Append, Log, Partition, Topic};
 use crate::messenger::sandbox::{Inlet, Typed};
 use crate::progress::Bound;
-use crate::source::synthetic::fact::{self, PLACED, PLAIN};
+use crate::source::synthetic::fact::{self, PLACED};
 use crate::source::synthetic::pace::{Accept, by_topic};
 use crate::source::synthetic::world::{NONE, SANDBOX, World};
 use crate::source::synthetic::{Event, Fact};
@@ -43,18 +41,6 @@ struct State {
     people: Vec<String>,
     /// Why the truth is not known any more.
     broken: Option<String>,
-}
-
-/// How much was pending at a moment: of each partition, so many facts.
-#[derive(Clone, Debug, Default)]
-pub struct Marks(BTreeMap<Partition, usize>);
-
-/// Pending events that touch something.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Touched {
-    pub any: u64,
-    /// Those that can take something away.
-    pub removals: u64,
 }
 
 impl Ledger {
@@ -127,37 +113,6 @@ impl Ledger {
         closed
     }
 
-    /// What is pending now. Good until the next `drain`.
-    pub fn marks(&self) -> Marks {
-        Marks(self.state.lock().pending.iter().map(|(partition, waiting)| (*partition, waiting.len())).collect())
-    }
-
-    /// What was pending at `marks` and touches the rows of `entity`; `replies`: those that say whom it answers.
-    pub fn touched(&self, marks: &Marks, facts: &Facts, entity: &Entity, replies: bool) -> Touched {
-        let state = self.state.lock();
-        let mut touched = Touched::default();
-        for (partition, count) in &marks.0 {
-            for (_, fact) in state.pending.get(partition).into_iter().flatten().take(*count) {
-                let removes = !fact.is(PLAIN);
-                let slot = facts.slot(fact.message);
-                let touches = match entity {
-                    // A record that names nobody may end a message that is not applied yet: of whoever.
-                    Entity::User(user) => fact.user == *user || slot.user == *user || removes && (replies || !slot.is_held()),
-                    Entity::Conversation(conversation) => fact.conversation == *conversation,
-                    Entity::Community(community) => fact.community == *community,
-                    Entity::Message(message) => fact.message == *message,
-                    // Whatever comes may be what it belongs to.
-                    Entity::Stray(..) => true,
-                };
-                if touches {
-                    touched.any += 1;
-                    touched.removals += u64::from(removes);
-                }
-            }
-        }
-        touched
-    }
-
     fn typed(&self, typed: &Typed) -> Option<Fact> {
         let number = |id: i64| u32::try_from(id).ok().and_then(|id| SANDBOX.checked_add(id));
         let community = self.world.sandbox?;
@@ -173,7 +128,7 @@ impl Ledger {
             score: 0,
             version: 0,
             community,
-            flags: PLACED | PLAIN,
+            flags: PLACED,
         })
     }
 }

@@ -75,7 +75,7 @@ impl Bench {
         for row in expected::all(&self.facts, &self.ledger).await {
             rows.insert(double::key(VIEWS[row.view], &row.cells[..VIEWS[row.view].key.len()]), row.cells);
         }
-        let mut held = self.store.0.lock();
+        let mut held = self.store.rows.lock();
         held.retain(|key, _| rows.contains_key(key));
         for (key, cells) in rows {
             let same = held.get(&key).is_some_and(|row| row.cells == cells);
@@ -84,6 +84,7 @@ impl Bench {
             }
         }
         drop(held);
+        self.store.reach(tick);
         self.engine.close(&*self.log);
         assert_eq!(self.engine.closed().tick, tick);
     }
@@ -235,20 +236,37 @@ async fn a_wrong_row_shows_while_its_community_is_busy() {
 }
 
 #[tokio::test]
+async fn a_wrong_row_shows_also_where_it_is_never_read_at_the_bound() {
+    let mut bench = Bench::new(26);
+    bench.live(700).await;
+    bench.is_green("at first").await;
+    // Always a tick ahead of what the engine says.
+    bench.store.reach(bench.engine.closed().tick + 50);
+    let row = bench.store.rows(VIEWS[USERS])[0].clone();
+    let mut wrong = row.cells.clone();
+    wrong[1] = Cell::Int(77);
+    bench.store.put(VIEWS[USERS], wrong.clone(), row.as_of + 50);
+    bench.store.remove(VIEWS[MESSAGES], &bench.store.rows(VIEWS[MESSAGES])[0].cells);
+    bench.is_green("while the next tick may have changed it").await;
+    bench.store.put(VIEWS[USERS], wrong, row.as_of);
+    bench.turns_red(VIEWS[USERS], "messages is 77").await;
+}
+
+#[tokio::test]
 async fn what_people_type_is_part_of_the_truth() {
     let mut bench = Bench::new(24);
     bench.live(200).await;
     let sandbox = Sandbox::new(SandboxConfig::default(), Box::new(bench.ledger.clone()), || START_MS);
     let first = sandbox.say("a", Some("Ann"), "hello there", None).expect("taken");
     sandbox.say("b", None, "hi", Some(first.message_id)).expect("taken");
-    bench.engine.close(&*bench.log);
+    bench.store.reach(bench.engine.close(&*bench.log).tick);
     // The store knows nothing of it yet.
     bench.turns_red_somewhere().await;
     bench.show_truth().await;
     bench.turns_green().await;
     let row = |view: usize, key: Cell| {
         let store = bench.store.clone();
-        async move { store.get(VIEWS[view], &[key]).await.expect("a store").expect("a row").cells }
+        async move { store.get(VIEWS[view], &[key]).await.expect("a store").value.expect("a row").cells }
     };
     let community = row(COMMUNITIES, Cell::Key(Name::of("telegram:-1009000000001"))).await;
     assert_eq!(community[1..3], [Cell::Int(2), Cell::Int(2)]);

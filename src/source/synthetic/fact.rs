@@ -34,8 +34,6 @@ pub const SCORED: u8 = 4;
 pub const PLACED: u8 = 8;
 /// The user goes by another name than at first.
 pub const RENAMED: u8 = 16;
-/// A new message that comes in its order: nothing that is held already depends on it.
-pub const PLAIN: u8 = 32;
 
 impl Fact {
     pub fn is(&self, flag: u8) -> bool {

@@ -1,7 +1,7 @@
 //! A leaf: some rows next to each other in the order of their keys, and nothing between them.
 //!
 //! ```text
-//!   key (fixed width) | varint tick | varint length + 1, or 0 = deleted | row | key | ...
+//!   key (fixed width) | varint tick | varint length | row | key | ...
 //! ```
 //!
 //! Leaves are looked through from the start: some dozens of rows in one or two kilobytes are quicker walked than an offset
@@ -26,9 +26,9 @@ pub fn pad(key: &[u8]) -> Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     pub key: &'a [u8],
+    /// Of the row's last change.
     pub tick: u64,
-    /// `None`: deleted at that tick.
-    pub row: Option<&'a [u8]>,
+    pub row: &'a [u8],
 }
 
 #[derive(Default)]
@@ -55,14 +55,9 @@ impl Leaf {
         let mut next = at + width;
         let key = &bytes[at..next];
         let tick = varint(bytes, &mut next);
-        let row = match varint(bytes, &mut next) {
-            0 => None,
-            len => {
-                let row = &bytes[next..next + (len - 1) as usize];
-                next += row.len();
-                Some(row)
-            }
-        };
+        let len = varint(bytes, &mut next) as usize;
+        let row = &bytes[next..next + len];
+        next += len;
         Some((Entry { key, tick, row }, next))
     }
 
@@ -84,11 +79,10 @@ impl Leaf {
         let mut n = entry.key.len();
         head[..n].copy_from_slice(entry.key);
         put_varint(entry.tick, &mut head, &mut n);
-        put_varint(entry.row.map_or(0, |row| row.len() as u64 + 1), &mut head, &mut n);
-        let row = entry.row.unwrap_or_default();
-        let at = self.resize(start, end, n + row.len());
+        put_varint(entry.row.len() as u64, &mut head, &mut n);
+        let at = self.resize(start, end, n + entry.row.len());
         at[..n].copy_from_slice(&head[..n]);
-        at[n..].copy_from_slice(row);
+        at[n..].copy_from_slice(entry.row);
     }
 
     pub fn remove(&mut self, start: usize, end: usize) {

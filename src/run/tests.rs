@@ -1,0 +1,157 @@
+//! The pipeline over a log in memory, with a clock that a test sets.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use eddy_schemas::rows::{Communities, CommunityHours, UserHours, Users};
+use eddy_schemas::{Cell, Name, Row, View};
+
+use super::*;
+use crate::clock::Manual;
+use crate::log::texts::LogTexts;
+use crate::store::{AsOf, Memory, Stored};
+
+const START_MS: i64 = 1_800_000_000_000;
+const HOUR_MS: i64 = 3_600_000;
+/// Longer than any tick takes; a test that waits this long has failed.
+const TICK_MAX: Duration = Duration::from_secs(60);
+
+struct Bench {
+    clock: Arc<Manual>,
+    parts: Parts,
+    running: Running,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Bench {
+    fn new(workers: usize) -> Bench {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let log: Arc<dyn Log> = Arc::new(log::Memory::new(log::Counts { reddit: 3, telegram: 1 }));
+        let clock = Arc::new(Manual::new(START_MS));
+        let parts = Parts {
+            texts: Arc::new(LogTexts::new(Arc::clone(&log))),
+            log,
+            store: Arc::new(Memory::new()),
+            telemetry: Arc::new(Telemetry::new()),
+            clock: Arc::clone(&clock) as _,
+        };
+        let mut config = Config { tick_ms_min: 0, ..Config::default() };
+        config.engine.workers = workers;
+        let running = Running::start(parts.clone(), config, runtime.handle().clone()).expect("starts");
+        Bench { clock, parts, running, _runtime: runtime }
+    }
+
+    /// Appends a comment that was received just now.
+    fn comment(&self, id: u64, user: &str, created_ms: i64) -> (Partition, u64) {
+        let (conversation, at) = (id % 7, created_ms / 1000);
+        let value = format!(
+            r#"{{"id":"run{id}","link_id":"t3_run{conversation}","subreddit":"run","author":"{user}","body":"x","created_utc":{at}}}"#
+        );
+        self.append(&value, &conversation.to_string())
+    }
+
+    fn append(&self, value: &str, key: &str) -> (Partition, u64) {
+        let record = Append { key: key.into(), value: value.into(), received_at_ms: self.parts.clock.now_ms() };
+        self.parts.log.append(Topic::Reddit, &[record]).expect("a log in memory")[0]
+    }
+
+    /// The bound that shows a record.
+    fn shown(&self, (partition, offset): (Partition, u64)) -> Bound {
+        let (progress, from) = (self.running.progress(), Instant::now());
+        loop {
+            let bound = progress.closed();
+            if bound.covers(partition, offset) {
+                return bound;
+            }
+            assert!(from.elapsed() < TICK_MAX && !self.running.has_ended(), "{partition:?} {offset} was not shown");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn get(&self, keys: &[(&'static View, Vec<Cell>)]) -> AsOf<Vec<Option<Stored>>> {
+        let asked = self.parts.store.get_many(keys);
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(asked).expect("answers")
+    }
+}
+
+fn name(key: &str) -> Cell {
+    Cell::Key(Name::of(key))
+}
+
+#[test]
+fn a_tick_is_not_before_what_it_covers_was_received_also_after_an_idle_hour() {
+    for workers in [1, 3] {
+        let bench = Bench::new(workers);
+        let first = bench.shown(bench.comment(1, "run_ann", START_MS));
+        assert_eq!(first.tick, START_MS as u64, "there is nothing that it would have to follow");
+        let later = START_MS + HOUR_MS;
+        bench.clock.set(later);
+        let second = bench.shown(bench.comment(2, "run_ann", later));
+        assert!(second.tick >= later as u64, "{second:?}");
+        let AsOf { value, tick } = bench.get(&[(Users::VIEW, vec![name("reddit:run_ann")])]);
+        let row = value[0].as_ref().expect("two messages");
+        assert_eq!(row.cells[1], Cell::Int(2));
+        assert!(row.as_of >= later as u64 && row.as_of <= tick, "{row:?} as of {tick}");
+        // A clock that stands or goes back does not take ticks with it.
+        bench.clock.set(START_MS);
+        let third = bench.shown(bench.comment(3, "run_ann", START_MS));
+        assert!(third.tick > second.tick, "{third:?} after {second:?}");
+        bench.running.stop().expect("no error");
+    }
+}
+
+#[test]
+fn a_tick_that_changes_nothing_is_applied_too() {
+    let bench = Bench::new(2);
+    bench.shown(bench.comment(1, "run_bo", START_MS));
+    bench.clock.set(START_MS + 500);
+    let bound = bench.shown(bench.append("{ broken", "k"));
+    assert_eq!((bound.tick, bench.get(&[]).tick), (START_MS as u64 + 500, START_MS as u64 + 500));
+    bench.running.stop().expect("no error");
+}
+
+#[test]
+fn what_is_read_at_once_is_of_one_tick() {
+    let bench = Bench::new(2);
+    let (hours, users) = (5, ["run_cy", "run_di"]);
+    let mut keys = vec![(Communities::VIEW, vec![name("reddit:run")])];
+    let hour = |n: i64| Cell::Int(START_MS / HOUR_MS - n);
+    keys.extend((0..hours).map(|n| (CommunityHours::VIEW, vec![name("reddit:run"), hour(n)])));
+    for user in users {
+        keys.push((Users::VIEW, vec![name(&format!("reddit:{user}"))]));
+        keys.extend((0..hours).map(|n| (UserHours::VIEW, vec![name(&format!("reddit:{user}")), hour(n)])));
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut last = None;
+            for id in 0..3000 {
+                bench.clock.set(START_MS + id as i64);
+                last = Some(bench.comment(id, users[id as usize % 2], START_MS - id as i64 % hours * HOUR_MS));
+                if id.is_multiple_of(10) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            bench.shown(last.expect("some were appended"));
+            done.store(true, Ordering::Release);
+        });
+        let mut ended = false;
+        while !ended {
+            ended = done.load(Ordering::Acquire);
+            let AsOf { value, tick } = bench.get(&keys);
+            assert!(value.iter().flatten().all(|row| row.as_of <= tick), "{value:?} as of {tick}");
+            let sum = |view: &View| -> i64 {
+                let of = keys.iter().zip(&value).filter(|((of, _), _)| of.name == view.name).filter_map(|(_, row)| row.as_ref());
+                of.map(|row| match row.cells[view.key.len()] {
+                    Cell::Int(messages) => messages,
+                    _ => unreachable!("messages are the first column"),
+                })
+                .sum()
+            };
+            let sums = [Communities::VIEW, CommunityHours::VIEW, Users::VIEW, UserHours::VIEW].map(sum);
+            assert_eq!(sums, [sums[0]; 4], "as of {tick}");
+            assert!(!ended || sums[0] == 3000);
+        }
+    });
+    bench.running.stop().expect("no error");
+}

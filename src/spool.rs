@@ -136,7 +136,7 @@ fn text_of(head: [u8; 8], text: Vec<u8>) -> io::Result<String> {
 
 fn check(tail: &Tail) -> io::Result<()> {
     match tail.error {
-        Some(kind) => Err(io::Error::new(kind, "the spool of texts could not be written")),
+        Some(kind) => Err(io::Error::new(kind, format!("the spool of texts could not be written: {kind}"))),
         None => Ok(()),
     }
 }

@@ -1032,7 +1032,8 @@ impl<'a> Generator<'a> {
                         "17",
                         "\"body\"",
                         "null",
-                        "{\"a\":1}}",
+                        // (One brace more would close a line cut off at a value: both would be one document.)
+                        "{\"a\":1}]",
                         "not json",
                         "{\"body\":\"\u{fffd}",
                         "{\"ok\":false,\"description\":\"Unauthorized\"}",

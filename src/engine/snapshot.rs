@@ -118,7 +118,7 @@ impl Snapshots {
             for frame in tick.frames {
                 next.tally.add(&frame.head.tally);
                 letters.extend(frame.head.letters);
-                rows.add(&frame.rows).ok_or_else(|| damaged(journal.path(), "a frame"))?;
+                rows.add(frame.rows).ok_or_else(|| damaged(journal.path(), "a frame"))?;
             }
         }
         if next.tick == self.manifest.tick {
@@ -184,29 +184,30 @@ fn damaged(path: &Path, what: &str) -> Error {
 /// Versions as they came.
 #[derive(Default)]
 struct Rows {
-    bytes: Vec<u8>,
-    /// Where each starts.
-    starts: Vec<usize>,
+    frames: Vec<Vec<u8>>,
+    /// Where each starts: the frame, the byte in it.
+    starts: Vec<(u32, u32)>,
 }
 
 impl Rows {
-    fn add(&mut self, rows: &[u8]) -> Option<()> {
-        let (mut rest, start) = (rows, self.bytes.len());
+    /// `rows`: of one frame.
+    fn add(&mut self, rows: Vec<u8>) -> Option<()> {
+        let (mut rest, frame) = (&rows[..], u32::try_from(self.frames.len()).ok()?);
         while !rest.is_empty() {
-            self.starts.push(start + rows.len() - rest.len());
+            self.starts.push((frame, u32::try_from(rows.len() - rest.len()).ok()?));
             let (row, after) = stored::split(rest)?;
             stored::id(row)?;
             rest = after;
         }
-        self.bytes.extend_from_slice(rows);
+        self.frames.push(rows);
         Some(())
     }
 
-    fn row(&self, start: usize) -> &[u8] {
-        stored::split(&self.bytes[start..]).expect("split before").0
+    fn row(&self, (frame, at): (u32, u32)) -> &[u8] {
+        stored::split(&self.frames[frame as usize][at as usize..]).expect("split before").0
     }
 
-    fn id(&self, start: usize) -> &[u8] {
+    fn id(&self, start: (u32, u32)) -> &[u8] {
         stored::id(self.row(start)).expect("looked at before")
     }
 

@@ -7,8 +7,12 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::Error;
+
+const TRIES: u32 = 20;
+const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// A held lock; dropping it lets go.
 pub struct Lock {
@@ -24,7 +28,7 @@ impl Lock {
         let path = dir.join("lock");
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(Error::io(&path, "open"))?;
-        let held = file.try_lock();
+        let held = try_for_a_while(&file);
         let mut text = String::new();
         // A lock file with anything else in it still locks: its text is for people and for the boot id only.
         let _ = (&mut file).take(256).read_to_string(&mut text);
@@ -49,6 +53,17 @@ impl Lock {
         write(&mut file).map_err(Error::io(&path, "write"))?;
         Ok(Lock { _file: file, same_boot })
     }
+}
+
+/// A lock outlives its holder for a moment where the holder was starting a child process, and is held for one by who looks whether it is.
+fn try_for_a_while(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_AGAIN),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 /// Whether a folder was locked by a process that is gone. One that is being locked for the first time has no text yet, and is not.

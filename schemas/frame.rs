@@ -12,9 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Version;
 use crate::control::DeadLetter;
-use crate::parse::known::Known;
 use crate::stored::{self, Malformed, Reader, slice};
 
 /// Of the bytes below. A reader refuses what is newer.
@@ -50,7 +48,7 @@ pub struct Head {
     pub tick: u64,
     pub worker: u32,
     pub workers: u32,
-    pub binding: Vec<u8>,
+    pub binding: String,
     pub tally: Tally,
     pub letters: Vec<DeadLetter>,
 }
@@ -71,7 +69,7 @@ impl Head {
         out.extend_from_slice(&self.tick.to_le_bytes());
         stored::varint(self.worker.into(), out);
         stored::varint(self.workers.into(), out);
-        slice(&self.binding, out);
+        slice(self.binding.as_bytes(), out);
         let tally = &self.tally;
         for count in [tally.read, tally.applied, tally.stale, tally.repeated] {
             stored::varint(count, out);
@@ -91,9 +89,7 @@ impl Head {
 
     /// Reads the head; gives it with the bytes of the rows.
     pub fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), Error> {
-        // A head names nothing.
-        let mut known = Known::default();
-        let mut reader = Reader::new(bytes, &mut known);
+        let mut reader = Reader::new(bytes);
         match reader.byte()? {
             FORMAT => {}
             found if found > FORMAT => return Err(Error::Newer { found }),
@@ -105,7 +101,7 @@ impl Head {
         if worker >= workers {
             return Err(Malformed.into());
         }
-        let binding = reader.slice()?.to_vec();
+        let binding = reader.text()?.to_owned();
         let (read, applied, stale, repeated) = (reader.varint()?, reader.varint()?, reader.varint()?, reader.varint()?);
         let mut reasons = || -> Result<BTreeMap<String, u64>, Malformed> {
             let reasons = 0..reader.varint()?;
@@ -120,19 +116,14 @@ impl Head {
     }
 }
 
-/// The rows of a frame.
-pub fn rows(bytes: &[u8], known: &mut Known) -> impl Iterator<Item = Result<Version, Malformed>> {
-    let mut reader = Reader::new(bytes, known);
-    std::iter::from_fn(move || (!reader.is_empty()).then(|| reader.version()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::Place;
+    use crate::parse::known::Known;
     use crate::parse::{Context, Parsed, parse};
+    use crate::{Place, Version};
 
     fn golden_head() -> Head {
         let reasons = |reasons: &[(&str, u64)]| reasons.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
@@ -149,7 +140,7 @@ mod tests {
             tick: 1_735_689_600_123,
             worker: 1,
             workers: 300,
-            binding: b"{\"input\":2}".to_vec(),
+            binding: "{\"input\":2}".into(),
             tally: Tally {
                 read: 1_000,
                 applied: 900,
@@ -189,8 +180,9 @@ mod tests {
         let golden = std::fs::read(&path).expect("a golden frame");
         let (read, rest) = Head::decode(&golden).expect("the golden frame is a frame");
         assert_eq!(read, head);
-        let read: Result<Vec<_>, _> = rows(rest, &mut Known::new()).collect();
-        assert_eq!(read, Ok(versions));
+        let (mut known, mut rows) = (Known::new(), Reader::new(rest));
+        versions.iter().for_each(|version| assert_eq!(rows.version(&mut known), Ok(*version)));
+        assert!(rows.is_empty());
         assert_eq!(bytes, golden);
     }
 

@@ -19,6 +19,7 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::{Name, REDDIT, TELEGRAM};
+use crate::parse::known::Known;
 use crate::stored;
 
 const TAG: u32 = 61;
@@ -267,24 +268,36 @@ impl MessageId {
         }
     }
 
-    pub(crate) fn load(reader: &mut stored::Reader) -> Result<Self, stored::Malformed> {
+    pub(crate) fn load(reader: &mut stored::Reader, known: &mut Known) -> Result<Self, stored::Malformed> {
         Ok(match u64::from(reader.byte()?) {
             tag @ (COMMENT | SUBMISSION) => match reader.varint()? {
                 payload if payload < 1 << TAG => Self::pack(tag, payload),
                 _ => return Err(stored::Malformed),
             },
             tag @ (MESSAGE | TOPIC) => {
-                let (chat, number) = (reader.name()?, reader.varint()?);
+                let (chat, number) = (reader.name(known)?, reader.varint()?);
                 let number = i64::try_from(number).map_err(|_| stored::Malformed)?;
                 if tag == MESSAGE { Self::telegram(chat, number) } else { Self::topic(chat, number) }
             }
             // The text says what it is.
             TEXT => {
-                let name = reader.name()?;
+                let name = reader.name(known)?;
                 Self::pack(TEXT, u64::from(name.index()))
             }
             _ => return Err(stored::Malformed),
         })
+    }
+
+    /// Goes past what `load` would read.
+    pub(crate) fn skip(reader: &mut stored::Reader) -> Result<(), stored::Malformed> {
+        let tag = u64::from(reader.byte()?);
+        if tag >= MESSAGE {
+            reader.skip_name()?;
+        }
+        if tag < TEXT {
+            reader.varint()?;
+        }
+        Ok(())
     }
 }
 

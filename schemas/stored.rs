@@ -34,6 +34,9 @@ const SCORE: u16 = 1 << 10;
 const UPDATE_ID: u16 = 1 << 11;
 const TEXT_HASH: u16 = 1 << 12;
 
+/// The id comes next.
+const FLAGS_BYTES: usize = size_of::<u16>();
+
 const PREFIXES: [&str; 4] = ["", REDDIT, TELEGRAM, DISPLAY];
 
 /// Appends a version.
@@ -52,32 +55,18 @@ pub fn version(version: &Version, out: &mut Vec<u8>) {
     }
 }
 
-/// The next version's bytes without their length, and what comes after it; none where no whole version is.
-pub fn split(rows: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut known = Known::default();
-    let mut reader = Reader::new(rows, &mut known);
-    let row = reader.slice().ok()?;
-    Some((row, reader.rest))
+/// The next version's bytes without their length, and what comes after it.
+pub fn split(rows: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let mut reader = Reader::new(rows);
+    Ok((reader.slice()?, reader.rest))
 }
 
 /// The bytes of the message's id within those of a version: equal for versions of one message only.
-pub fn id(row: &[u8]) -> Option<&[u8]> {
-    let mut known = Known::default();
-    let mut reader = Reader::new(row.get(2..)?, &mut known);
-    let whole = reader.rest;
-    match reader.byte().ok()? {
-        1 | 2 => _ = reader.varint().ok()?,
-        3 | 4 => {
-            reader.byte().ok()?;
-            reader.slice().ok()?;
-            reader.varint().ok()?;
-        }
-        _ => {
-            reader.byte().ok()?;
-            reader.slice().ok()?;
-        }
-    }
-    Some(&whole[..whole.len() - reader.rest.len()])
+pub fn id(row: &[u8]) -> Result<&[u8], Malformed> {
+    let whole = row.get(FLAGS_BYTES..).ok_or(Malformed)?;
+    let mut reader = Reader::new(whole);
+    MessageId::skip(&mut reader)?;
+    Ok(&whole[..whole.len() - reader.left()])
 }
 
 fn fields(version: &Version, out: &mut Vec<u8>) {
@@ -142,15 +131,13 @@ fn zigzag(n: i64) -> u64 {
 }
 
 /// Reads back what this module writes.
-pub struct Reader<'a, 'k> {
+pub struct Reader<'a> {
     rest: &'a [u8],
-    known: &'k mut Known,
 }
 
-impl<'a, 'k> Reader<'a, 'k> {
-    /// `known` saves most looks for names in far memory; one for many readers.
-    pub fn new(bytes: &'a [u8], known: &'k mut Known) -> Self {
-        Reader { rest: bytes, known }
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Reader { rest: bytes }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -166,25 +153,23 @@ impl<'a, 'k> Reader<'a, 'k> {
         self.rest
     }
 
-    pub fn version(&mut self) -> Result<Version, Malformed> {
-        let row = self.slice()?;
-        let rest = std::mem::replace(&mut self.rest, row);
-        let version = self.fields();
-        let whole = self.rest.is_empty();
-        self.rest = rest;
-        if whole { version } else { Err(Malformed) }
+    /// `known` saves most looks for names in far memory; keep one for many versions.
+    pub fn version(&mut self, known: &mut Known) -> Result<Version, Malformed> {
+        let mut row = Reader::new(self.slice()?);
+        let version = row.fields(known)?;
+        if row.is_empty() { Ok(version) } else { Err(Malformed) }
     }
 
-    fn fields(&mut self) -> Result<Version, Malformed> {
+    fn fields(&mut self, known: &mut Known) -> Result<Version, Malformed> {
         let flags = u16::from_le_bytes(self.bytes()?);
         let has = |flag| flags & flag != 0;
         if flags >= TEXT_HASH << 1 {
             return Err(Malformed);
         }
         // Fields are read in the order in which they stand here, which is that of `version`.
-        let (id, conversation) = (MessageId::load(self)?, MessageId::load(self)?);
-        let parent = has(PARENT).then(|| MessageId::load(self)).transpose()?;
-        let mut name = |flag| has(flag).then(|| self.name()).transpose();
+        let (id, conversation) = (MessageId::load(self, known)?, MessageId::load(self, known)?);
+        let parent = has(PARENT).then(|| MessageId::load(self, known)).transpose()?;
+        let mut name = |flag| has(flag).then(|| self.name(known)).transpose();
         let (community, user, user_name, community_name) = (name(COMMUNITY)?, name(USER)?, name(USER_NAME)?, name(COMMUNITY_NAME)?);
         let mut number = |flag| has(flag).then(|| self.number()).transpose();
         let (created_at, edited_at, score) = (number(CREATED_AT)?, number(EDITED_AT)?, number(SCORE)?);
@@ -215,10 +200,15 @@ impl<'a, 'k> Reader<'a, 'k> {
         })
     }
 
-    pub(crate) fn name(&mut self) -> Result<Name, Malformed> {
+    pub(crate) fn name(&mut self, known: &mut Known) -> Result<Name, Malformed> {
         let prefix = *PREFIXES.get(usize::from(self.byte()?)).ok_or(Malformed)?;
         let rest = self.text()?;
-        Ok(if prefix == REDDIT { self.known.name(rest) } else { Name::new(prefix, rest) })
+        Ok(if prefix == REDDIT { known.name(rest) } else { Name::new(prefix, rest) })
+    }
+
+    pub(crate) fn skip_name(&mut self) -> Result<(), Malformed> {
+        self.byte()?;
+        self.slice().map(|_| ())
     }
 
     pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
@@ -305,14 +295,14 @@ mod tests {
             let mut bytes = vec![];
             versions.iter().for_each(|one| version(one, &mut bytes));
             let mut known = Known::new();
-            let mut reader = Reader::new(&bytes, &mut known);
+            let mut reader = Reader::new(&bytes);
             let mut rest = &bytes[..];
             for version in versions {
-                prop_assert_eq!(reader.version(), Ok(version));
+                prop_assert_eq!(reader.version(&mut known), Ok(version));
                 let (row, after) = split(rest).expect("a version");
                 let mut stored = vec![];
                 version.id.store(&mut stored);
-                prop_assert_eq!(super::id(row), Some(&stored[..]));
+                prop_assert_eq!(super::id(row), Ok(&stored[..]));
                 rest = after;
             }
             prop_assert!(reader.is_empty() && rest.is_empty());
@@ -320,7 +310,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_a_version_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Reader::new(&bytes, &mut Known::default()).version();
+            let _ = Reader::new(&bytes).version(&mut Known::default());
         }
 
         #[test]
@@ -328,7 +318,7 @@ mod tests {
             let mut bytes = vec![];
             version(&one, &mut bytes);
             bytes.truncate(cut.index(bytes.len()));
-            prop_assert_eq!(Reader::new(&bytes, &mut Known::default()).version(), Err(Malformed));
+            prop_assert_eq!(Reader::new(&bytes).version(&mut Known::default()), Err(Malformed));
         }
     }
 }

@@ -105,7 +105,7 @@ pub struct Engine {
     /// The last tick that ended; 0 before the first.
     ended: u64,
     records_in_tick: usize,
-    binding: Vec<u8>,
+    binding: String,
     next_worker: usize,
 }
 
@@ -136,7 +136,7 @@ impl Engine {
         let guards = worker::spawn(plan, receivers).map_err(Error::Start)?;
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
-        let (open, ended, records_in_tick, binding, next_worker) = (None, 0, 0, vec![], 0);
+        let (open, ended, records_in_tick, binding, next_worker) = (None, 0, 0, String::new(), 0);
         Ok(Engine { config, feeders, guards, frontiers, counts, clock, outputs, open, ended, records_in_tick, binding, next_worker })
     }
 
@@ -189,13 +189,13 @@ impl Engine {
         }
         self.ended = self.ended.max(last);
         let durable = self.config.durable.as_ref().expect("what is recovered is durable");
-        durable.failure().map_or(Ok(()), Err)?;
+        durable.check()?;
         durable.recovered();
         Ok(())
     }
 
     /// What the open tick is made from so far, as it will be told after a restart.
-    pub fn bind(&mut self, binding: Vec<u8>) {
+    pub fn bind(&mut self, binding: String) {
         self.binding = binding;
     }
 
@@ -226,7 +226,7 @@ impl Engine {
         let tick = self.open_tick();
         (self.open, self.ended, self.records_in_tick) = (None, tick, 0);
         for feeder in &self.feeders {
-            let binding = if feeder.worker == 0 { self.binding.clone() } else { vec![] };
+            let binding = if feeder.worker == 0 { self.binding.clone() } else { String::new() };
             feeder.send(Feed::End { tick, binding })?;
         }
         self.frontiers.opened(tick);

@@ -65,7 +65,7 @@ pub enum Fsync {
 #[derive(Debug, Default)]
 pub struct Mark {
     /// What the tick was made from; the first worker's only.
-    pub binding: Vec<u8>,
+    pub binding: String,
     /// What was read, ignored and dead.
     pub tally: Tally,
     pub letters: Vec<DeadLetter>,
@@ -78,10 +78,30 @@ pub struct Durable {
     texts: Vec<Arc<Spool>>,
     fsync: Fsync,
     recovering: AtomicBool,
-    failed: Arc<Mutex<Option<Error>>>,
+    failed: Arc<Failure>,
     /// Threads beside the work.
     syncer: Option<Beside>,
     snapshots: Mutex<Option<Beside>>,
+}
+
+/// Why nothing is written any more. Once it has happened it stays so, though it is told only once.
+#[derive(Default)]
+struct Failure {
+    happened: AtomicBool,
+    why: Mutex<Option<Error>>,
+}
+
+impl Failure {
+    fn set(&self, error: Error) {
+        let mut why = self.why.lock();
+        if !self.happened.swap(true, Ordering::AcqRel) {
+            *why = Some(error);
+        }
+    }
+
+    fn happened(&self) -> bool {
+        self.happened.load(Ordering::Acquire)
+    }
 }
 
 /// A thread, and what calls it.
@@ -106,13 +126,13 @@ fn beside(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) 
 impl Durable {
     /// Goes on where a journal ends. Until [`Durable::recovered`] nothing is written: what comes has been written before.
     pub fn new(journal: Arc<Journal>, texts: Vec<Arc<Spool>>, fsync: Fsync) -> io::Result<Durable> {
-        let failed = Arc::new(Mutex::new(None));
+        let failed = Arc::<Failure>::default();
         let mut syncer = None;
         if let Fsync::Within(within) = fsync {
             let (journal, texts, failed) = (Arc::clone(&journal), texts.clone(), Arc::clone(&failed));
             let work = move || {
                 if let Err(e) = sync(&journal, &texts) {
-                    failed.lock().get_or_insert(e);
+                    failed.set(e);
                 }
             };
             syncer = Some(beside("eddy-sync", within, work)?);
@@ -148,44 +168,44 @@ impl Durable {
 
     /// Writes a frame, unless one failed before.
     pub fn write(&self, frame: &[u8]) {
-        let mut failed = self.failed.lock();
-        if failed.is_some() {
+        if self.has_failed() {
             return;
         }
-        drop(failed);
-        let written = self.texts.iter().try_for_each(|texts| texts.flush()).map_err(Error::Texts);
-        let written = written.and_then(|()| self.journal.append(&[frame]).map_err(Error::from));
-        let written = written.and_then(|_| if self.fsync == Fsync::Tick { sync(&self.journal, &self.texts) } else { Ok(()) });
-        if let Err(e) = written {
-            failed = self.failed.lock();
-            failed.get_or_insert(e);
-        } else if let Some((call, _)) = &*self.snapshots.lock() {
-            // It may be at it already.
-            let _ = call.try_send(());
+        match self.try_write(frame) {
+            Err(e) => self.failed.set(e),
+            Ok(()) => {
+                if let Some((call, _)) = &*self.snapshots.lock() {
+                    // It may be at it already.
+                    let _ = call.try_send(());
+                }
+            }
         }
+    }
+
+    fn try_write(&self, frame: &[u8]) -> Result<(), Error> {
+        self.texts.iter().try_for_each(|texts| texts.flush()).map_err(Error::Texts)?;
+        self.journal.append(&[frame])?;
+        if self.fsync == Fsync::Tick { sync(&self.journal, &self.texts) } else { Ok(()) }
     }
 
     /// Says that the rows of a frame were not what this eddy writes.
     pub fn fail(&self, malformed: Malformed) {
-        self.failed.lock().get_or_insert_with(|| Error::Rows { path: self.path(), source: malformed });
-    }
-
-    /// Why nothing is written any more. What has closed since is not durable, and must not be told.
-    pub fn failure(&self) -> Option<Error> {
-        self.failed.lock().take()
+        self.failed.set(Error::Rows { path: self.journal.path().display().to_string(), source: malformed });
     }
 
     pub fn has_failed(&self) -> bool {
-        self.failed.lock().is_some()
+        self.failed.happened()
     }
 
-    /// Makes everything written safe against a power cut.
+    /// An error says why nothing is written any more: what has closed since is not durable, and must not be told. It is given once.
+    pub fn check(&self) -> Result<(), Error> {
+        self.failed.why.lock().take().map_or(Ok(()), Err)
+    }
+
+    /// Makes everything written safe against a power cut; or says why it is not all there, as `check` does.
     pub fn sync(&self) -> Result<(), Error> {
+        self.check()?;
         sync(&self.journal, &self.texts)
-    }
-
-    fn path(&self) -> String {
-        self.journal.path().display().to_string()
     }
 }
 
@@ -222,8 +242,8 @@ pub struct Frame {
 
 impl Tick {
     /// What it was made from.
-    pub fn binding(&self) -> &[u8] {
-        self.frames.iter().find(|frame| frame.head.worker == 0).map_or(&[], |frame| &frame.head.binding)
+    pub fn binding(&self) -> &str {
+        self.frames.iter().find(|frame| frame.head.worker == 0).map_or("", |frame| &frame.head.binding)
     }
 }
 

@@ -16,13 +16,13 @@
 //! 2. Frames go only after the snapshot that has them is named.
 //! 3. A run holds an id once; that of a later run wins.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::Tally;
-use eddy_schemas::stored;
+use eddy_schemas::stored::{self, Malformed};
 use serde::{Deserialize, Serialize};
 
 use super::durable::{Error, Ticks};
@@ -35,8 +35,6 @@ const FORMAT: u32 = 1;
 const RUNS_MAX: usize = 8;
 /// About how much a block of a run holds.
 const BLOCK_BYTES: usize = 64 << 10;
-/// No block is longer: a version or dead letter may be as long as what the log can hold, and not more.
-const BLOCK_BYTES_MAX: u32 = 64 << 20;
 
 const VERSIONS: u8 = 1;
 const LETTER: u8 = 2;
@@ -48,6 +46,13 @@ pub struct Manifest {
     pub binding: String,
     pub tally: Tally,
     runs: Vec<Run>,
+}
+
+impl Manifest {
+    /// Of the next run.
+    fn number(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.number) + 1
+    }
 }
 
 /// Oldest first.
@@ -93,47 +98,40 @@ impl Snapshots {
         self.manifest.runs.iter().map(|run| run.versions).sum()
     }
 
-    /// Calls `row` with the newest version of each message, encoded, and `letter` with each dead letter.
-    pub fn read<E: From<Error>>(
-        &self,
-        mut row: impl FnMut(&[u8]) -> Result<(), E>,
-        mut letter: impl FnMut(DeadLetter) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut merge = Merge::new(self, &self.manifest.runs)?;
-        while let Some(newest) = merge.next()? {
-            row(newest)?;
-        }
-        merge.letters(|bytes| letter(serde_json::from_slice(bytes).expect("checked by its sum")))
+    /// The newest version of each message, then the dead letters.
+    pub fn read(&self) -> Result<Merge, Error> {
+        Merge::new(&self.dir, &self.manifest.runs)
     }
 
-    /// Makes a snapshot of the ticks in the journal's sealed segments, if there is one, and lets go of their frames.
-    pub fn take(&mut self, journal: &Journal) -> Result<bool, Error> {
+    /// Makes a snapshot of the ticks in the journal's sealed segments, if there are any, and lets go of their frames.
+    pub fn take(&mut self, journal: &Journal) -> Result<(), Error> {
         let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick);
         let mut next = self.manifest.clone();
-        let mut rows = Rows::default();
-        let mut letters = vec![];
+        let (mut frames, mut letters) = (vec![], vec![]);
         while let Some(tick) = ticks.next_whole()? {
             next.tick = tick.number;
-            next.binding = String::from_utf8_lossy(tick.binding()).into_owned();
+            tick.binding().clone_into(&mut next.binding);
             for frame in tick.frames {
                 next.tally.add(&frame.head.tally);
                 letters.extend(frame.head.letters);
-                rows.add(frame.rows).ok_or_else(|| damaged(journal.path(), "a frame"))?;
+                frames.push(frame.rows);
             }
         }
         if next.tick == self.manifest.tick {
-            return Ok(false);
+            return Ok(());
         }
-        let number = next.runs.last().map_or(0, |run| run.number) + 1;
-        let mut run = Writer::new(&self.dir, number)?;
-        rows.sorted().try_for_each(|row| run.version(row))?;
-        letters.iter().try_for_each(|letter| run.letter(&serde_json::to_vec(letter).expect("a dead letter is JSON")))?;
+        let mut run = Writer::new(&self.dir, next.number())?;
+        for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame"))? {
+            run.version(row)?;
+        }
+        for letter in letters {
+            run.letter(&serde_json::to_vec(&letter).expect("a dead letter is JSON"))?;
+        }
         next.runs.push(run.end()?);
         self.publish(next)?;
         // If we crash here, the frames are there twice; those up to the snapshot's tick are left out.
         journal.truncate_before(ticks.needed())?;
-        self.merge()?;
-        Ok(true)
+        self.merge()
     }
 
     /// Merges the newest runs, as long as each is not much larger than those after it, where there are too many.
@@ -148,12 +146,14 @@ impl Snapshots {
             bytes += runs[first].bytes;
         }
         let mut next = self.manifest.clone();
-        let mut merge = Merge::new(self, &runs[first..])?;
-        let mut run = Writer::new(&self.dir, runs[runs.len() - 1].number + 1)?;
-        while let Some(row) = merge.next::<Error>()? {
+        let mut merge = Merge::new(&self.dir, &runs[first..])?;
+        let mut run = Writer::new(&self.dir, next.number())?;
+        while let Some(row) = merge.version()? {
             run.version(row)?;
         }
-        merge.letters(|letter| run.letter(letter))?;
+        while let Some(letter) = merge.letter()? {
+            run.letter(&letter)?;
+        }
         next.runs.truncate(first);
         next.runs.push(run.end()?);
         self.publish(next)
@@ -181,44 +181,21 @@ fn damaged(path: &Path, what: &str) -> Error {
     at(path)(io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: restore it from a backup, or begin anew")))
 }
 
-/// Versions as they came.
-#[derive(Default)]
-struct Rows {
-    frames: Vec<Vec<u8>>,
-    /// Where each starts: the frame, the byte in it.
-    starts: Vec<(u32, u32)>,
-}
-
-impl Rows {
-    /// `rows`: of one frame.
-    fn add(&mut self, rows: Vec<u8>) -> Option<()> {
-        let (mut rest, frame) = (&rows[..], u32::try_from(self.frames.len()).ok()?);
+/// The last version of each id in some frames' rows, by id.
+fn newest(frames: &[Vec<u8>]) -> Result<Vec<&[u8]>, Malformed> {
+    let mut all = vec![];
+    for mut rest in frames.iter().map(Vec::as_slice) {
         while !rest.is_empty() {
-            self.starts.push((frame, u32::try_from(rows.len() - rest.len()).ok()?));
             let (row, after) = stored::split(rest)?;
-            stored::id(row)?;
+            all.push((stored::id(row)?, row));
             rest = after;
         }
-        self.frames.push(rows);
-        Some(())
     }
-
-    fn row(&self, (frame, at): (u32, u32)) -> &[u8] {
-        stored::split(&self.frames[frame as usize][at as usize..]).expect("split before").0
-    }
-
-    fn id(&self, start: (u32, u32)) -> &[u8] {
-        stored::id(self.row(start)).expect("looked at before")
-    }
-
-    /// The last of each id, by id.
-    fn sorted(&mut self) -> impl Iterator<Item = &[u8]> {
-        let mut starts = std::mem::take(&mut self.starts);
-        let rows = &*self;
-        starts.sort_unstable_by(|a, b| rows.id(*a).cmp(rows.id(*b)).then(b.cmp(a)));
-        starts.dedup_by(|later, first| rows.id(*later) == rows.id(*first));
-        starts.into_iter().map(|start| rows.row(start))
-    }
+    // Those that came later come first among their like: the sort is stable.
+    all.reverse();
+    all.sort_by(|a, b| a.0.cmp(b.0));
+    all.dedup_by(|earlier, last| earlier.0 == last.0);
+    Ok(all.into_iter().map(|(_, row)| row).collect())
 }
 
 /// Writes a run beside its place.
@@ -320,7 +297,7 @@ impl Reader {
     }
 
     fn id(&self) -> Option<&[u8]> {
-        self.row().and_then(stored::id)
+        self.row().and_then(|row| stored::id(row).ok())
     }
 
     /// Goes on to the next version.
@@ -332,11 +309,23 @@ impl Reader {
         }
         if self.kind == VERSIONS {
             let rest = &self.block[self.row.end..];
-            let (row, after) = stored::split(rest).ok_or_else(|| damaged(&self.path, "a version"))?;
+            let (row, after) = stored::split(rest).map_err(|_| damaged(&self.path, "a version"))?;
             let end = self.block.len() - after.len();
             self.row = end - row.len()..end;
         }
         Ok(())
+    }
+
+    /// The next dead letter; after all versions.
+    fn letter(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        if self.kind != LETTER {
+            return Ok(None);
+        }
+        let letter = std::mem::take(&mut self.block);
+        if !self.fill()? {
+            self.kind = VERSIONS;
+        }
+        Ok(Some(letter))
     }
 
     /// Reads the next block; false at the end.
@@ -347,7 +336,8 @@ impl Reader {
         let mut read = [0; 9];
         self.file.read_exact(&mut read).map_err(at(&self.path))?;
         let length = u32::from_le_bytes(read[4..8].try_into().expect("four bytes"));
-        if length > BLOCK_BYTES_MAX || u64::from(length) + read.len() as u64 > self.left {
+        // (Also the bound of what a broken length can cost.)
+        if u64::from(length) + read.len() as u64 > self.left {
             return Err(damaged(&self.path, "the length of a block"));
         }
         self.block.resize(length as usize, 0);
@@ -362,27 +352,22 @@ impl Reader {
 }
 
 /// Runs side by side, oldest first.
-struct Merge {
+pub struct Merge {
     runs: Vec<Reader>,
     row: Vec<u8>,
 }
 
 impl Merge {
-    fn new(snapshots: &Snapshots, runs: &[Run]) -> Result<Self, Error> {
-        let runs = runs.iter().map(|run| Reader::new(&snapshots.dir, run)).collect::<Result<_, _>>()?;
+    fn new(dir: &Path, runs: &[Run]) -> Result<Self, Error> {
+        let runs = runs.iter().map(|run| Reader::new(dir, run)).collect::<Result<_, _>>()?;
         Ok(Merge { runs, row: vec![] })
     }
 
-    /// The newest version of the next id, without its length.
-    fn next<E: From<Error>>(&mut self) -> Result<Option<&[u8]>, E> {
-        let mut least: Option<usize> = None;
-        for (number, run) in self.runs.iter().enumerate() {
-            let Some(id) = run.id() else { continue };
-            if least.is_none_or(|least| self.runs[least].id().is_some_and(|other| id <= other)) {
-                least = Some(number);
-            }
-        }
-        let Some(newest) = least else { return Ok(None) };
+    /// The newest version of the next id, encoded, without its length.
+    pub fn version(&mut self) -> Result<Option<&[u8]>, Error> {
+        // Of equal ids the last: that of the newest run.
+        let next = self.runs.iter().enumerate().filter_map(|(number, run)| Some((run.id()?, Reverse(number)))).min();
+        let Some((_, Reverse(newest))) = next else { return Ok(None) };
         self.row.clear();
         self.row.extend_from_slice(self.runs[newest].row().expect("it has an id"));
         let id = stored::id(&self.row).expect("it has an id");
@@ -394,16 +379,13 @@ impl Merge {
         Ok(Some(&self.row))
     }
 
-    /// The dead letters of all runs, oldest first; after all versions.
-    fn letters<E: From<Error>>(mut self, mut letter: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    /// The next dead letter, as JSON; after all versions.
+    pub fn letter(&mut self) -> Result<Option<Vec<u8>>, Error> {
         for run in &mut self.runs {
-            while run.kind == LETTER {
-                letter(&run.block)?;
-                if !run.fill()? {
-                    break;
-                }
+            if let Some(letter) = run.letter()? {
+                return Ok(Some(letter));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

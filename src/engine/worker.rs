@@ -28,7 +28,7 @@ pub enum Feed {
     /// Every tick below `tick` has ended, and here is a batch of that one.
     Batch { tick: u64, batch: super::Batch },
     /// `tick` has ended, made from what `binding` says.
-    End { tick: u64, binding: Vec<u8> },
+    End { tick: u64, binding: String },
 }
 
 /// Versions of a frame that are handed on at once.
@@ -191,7 +191,7 @@ impl Source {
             outputs: plan.outputs.clone(),
             durable: plan.durable.clone(),
             mark: Mark::default(),
-            known: Known::new(),
+            known: if plan.durable.is_some() { Known::new() } else { Known::default() },
             frame: None,
         }
     }
@@ -223,9 +223,9 @@ impl Source {
     fn rest(&mut self) -> Option<Vec<Version>> {
         let (rows, at) = self.frame.take()?;
         let mut versions = Vec::with_capacity(VERSIONS_AT_ONCE);
-        let mut reader = stored::Reader::new(&rows[at..], &mut self.known);
+        let mut reader = stored::Reader::new(&rows[at..]);
         while versions.len() < VERSIONS_AT_ONCE && !reader.is_empty() {
-            match reader.version() {
+            match reader.version(&mut self.known) {
                 Ok(version) => versions.push(version),
                 Err(malformed) => {
                     let durable = self.durable.as_ref().expect("frames come from a durable state");
@@ -239,7 +239,7 @@ impl Source {
         (!versions.is_empty()).then_some(versions)
     }
 
-    fn end(&mut self, binding: Vec<u8>) -> Option<Mark> {
+    fn end(&mut self, binding: String) -> Option<Mark> {
         self.durable.is_some().then(|| Mark { binding, ..std::mem::take(&mut self.mark) })
     }
 }

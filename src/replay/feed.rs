@@ -128,7 +128,7 @@ impl Feed<'_> {
         }
         engine.finish().map_err(ended)?;
         if let Some(durable) = self.durable {
-            durable.failure().map_or_else(|| durable.sync(), Err).map_err(|e| Error::failed("the state could not be kept", e))?;
+            durable.sync().map_err(|e| Error::failed("the state could not be kept", e))?;
         }
         Ok(position.incomplete)
     }

@@ -19,8 +19,9 @@ use std::sync::Arc;
 use eddy_schemas::stored;
 use serde::{Deserialize, Serialize};
 
+use super::INPUTS_MAX;
 use crate::cli::{Error, chain};
-use crate::engine::durable::{self, Durable, Fsync, Ticks};
+use crate::engine::durable::{Durable, Fsync, Ticks};
 use crate::engine::snapshot::Snapshots;
 use crate::engine::{Engine, Error as EngineError};
 use crate::journal::{self, Journal};
@@ -57,8 +58,8 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub fn binding(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a position is JSON")
+    pub fn binding(&self) -> String {
+        serde_json::to_string(self).expect("a position is JSON")
     }
 }
 
@@ -115,6 +116,9 @@ impl State {
             return Err(refused(format!("{} is not there, but its state is: give another --data-dir, or remove it", path.display())));
         }
         let now = Job { files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max };
+        if now.files.len() + now.texts as usize > INPUTS_MAX {
+            return Err(refused(format!("{} has been begun again too often: give another --data-dir", folder.display())));
+        }
         record::write(&path, FORMAT, &now).map_err(failed(folder))?;
         let spool = |number| Spool::open(&folder.join(format!("texts-{number:04}"))).map(Arc::new);
         let spools: Vec<_> = (0..now.texts).map(spool).collect::<io::Result<_>>().map_err(failed(folder))?;
@@ -128,7 +132,7 @@ impl State {
     pub fn recover(self, engine: &mut Engine, mut look: impl FnMut() -> Result<(), Error>) -> Result<Position, Error> {
         let failed = |e: EngineError| Error::failed("the state could not be read", e);
         let snapshot = &self.snapshots.manifest;
-        let mut position = if snapshot.tick == 0 { Position::default() } else { self.position(snapshot.binding.as_bytes())? };
+        let mut position = if snapshot.tick == 0 { Position::default() } else { self.position(&snapshot.binding)? };
         engine.recover_tally(&snapshot.tally);
         self.versions(engine, &mut look)?;
         let mut ticks = Ticks::after(&self.journal, snapshot.tick);
@@ -147,9 +151,10 @@ impl State {
         let failed = |e: EngineError| Error::failed("the snapshot could not be read", e);
         let last = self.snapshots.manifest.tick;
         let mut tick = last.saturating_sub(self.snapshots.versions() / VERSIONS_A_TICK + 1).max(1);
-        let (mut versions, mut count, mut letters) = (vec![], 0, vec![]);
-        let row = |row: &[u8]| {
-            stored::slice(row, &mut versions);
+        let (mut versions, mut count) = (vec![], 0);
+        let mut snapshot = self.snapshots.read().map_err(|e| failed(e.into()))?;
+        while let Some(version) = snapshot.version().map_err(|e| failed(e.into()))? {
+            stored::slice(version, &mut versions);
             count += 1;
             if count % VERSIONS_A_BATCH == 0 {
                 look()?;
@@ -158,36 +163,17 @@ impl State {
             if count % VERSIONS_A_TICK == 0 {
                 tick = (tick + 1).min(last);
             }
-            Ok(())
-        };
-        let read = self.snapshots.read(row, |letter| {
-            letters.push(letter);
-            Ok(())
-        });
-        read.map_err(|Stopped(e)| e)?;
+        }
         engine.recover_versions(tick, versions).map_err(failed)?;
-        letters.into_iter().for_each(|letter| engine.recover_letter(letter));
+        while let Some(letter) = snapshot.letter().map_err(|e| failed(e.into()))? {
+            engine.recover_letter(serde_json::from_slice(&letter).expect("checked by its sum"));
+        }
         Ok(())
     }
 
-    fn position(&self, binding: &[u8]) -> Result<Position, Error> {
-        serde_json::from_slice(binding)
+    fn position(&self, binding: &str) -> Result<Position, Error> {
+        serde_json::from_str(binding)
             .map_err(|e| Error::failed(format!("the state in {} is not a replay's", self.journal.path().display()), e))
-    }
-}
-
-/// Why reading a snapshot was given up.
-struct Stopped(Error);
-
-impl From<durable::Error> for Stopped {
-    fn from(e: durable::Error) -> Self {
-        Stopped(Error::failed("the snapshot could not be read", e))
-    }
-}
-
-impl From<Error> for Stopped {
-    fn from(e: Error) -> Self {
-        Stopped(e)
     }
 }
 

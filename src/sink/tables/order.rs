@@ -64,6 +64,7 @@ fn handle(cell: Cell) -> u64 {
         Cell::Null | Cell::Int(_) | Cell::Text(_) => unreachable!("keys are names, ids and integers"),
     }
 }
+
 /// Each distinct handle's place among all of a column, by text.
 enum Ranks {
     /// Integers sort without.

@@ -70,7 +70,7 @@ pub fn run(
         let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, versions) = scope.new_input::<Batch<Update>>();
             let mut rows = Outputs::new(Rc::new(|_tick, changes| drop(std::hint::black_box(changes))));
-            views::build(&views, &Inputs::new(scope, versions), &mut rows);
+            views::build(&views, &Inputs::new(scope, versions, timely::dataflow::operators::generic::operator::empty(scope)), &mut rows);
             (input, rows.probe)
         });
         while let Some(updates) = next() {

@@ -1,5 +1,7 @@
 //! Event time in the units that views use.
 
+use serde::{Deserialize, Serialize};
+
 /// Seconds of an hour, a day.
 pub const HOUR_S: i64 = 3_600;
 pub const DAY_S: i64 = 86_400;
@@ -13,7 +15,7 @@ pub fn day(seconds: i64) -> i64 {
 }
 
 /// A time in 32 bits, ordered: 1935 to 2071. Parsers refuse what lies outside.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Second(u32);
 
 /// 1935-12-22.

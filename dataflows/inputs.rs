@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::Scope;
 
 use crate::batch::{Batches, route};
+use crate::calendar::Second;
 use crate::streams::depth::DepthChange;
 use crate::streams::distinct::Transition;
 use crate::streams::{depth, distinct};
@@ -29,12 +30,23 @@ impl Update {
     }
 }
 
+/// What time it is in a tick, for views that move with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// Event time up to which records are taken to be in.
+    pub watermark: Second,
+}
+
+/// At most one a tick on each worker; none where nothing moved.
+pub type Moments<'scope> = Batches<'scope, Moment>;
+
 pub type Updates<'scope> = Batches<'scope, Update>;
 
 /// The inputs of all views on one worker. Shared streams are built when a view first asks.
 pub struct Inputs<'scope> {
     pub scope: Scope<'scope, u64>,
     by_message: Updates<'scope>,
+    moments: Moments<'scope>,
     shared: RefCell<Shared<'scope>>,
 }
 
@@ -51,9 +63,14 @@ struct Shared<'scope> {
 }
 
 impl<'scope> Inputs<'scope> {
-    /// `versions`: all versions of a message must come on one worker.
-    pub fn new(scope: Scope<'scope, u64>, versions: Updates<'scope>) -> Self {
-        Inputs { scope, by_message: versions, shared: RefCell::default() }
+    /// `versions`: all versions of a message must come on one worker; `moments`: every worker must be told each.
+    pub fn new(scope: Scope<'scope, u64>, versions: Updates<'scope>, moments: Moments<'scope>) -> Self {
+        Inputs { scope, by_message: versions, moments, shared: RefCell::default() }
+    }
+
+    /// Each tick's time where it is not that of the tick before, on every worker.
+    pub fn moments(&self) -> Moments<'scope> {
+        self.moments.clone()
     }
 
     /// Winning versions as they change; those of a message on one worker.

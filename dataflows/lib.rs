@@ -22,6 +22,6 @@ pub mod sorted;
 pub mod streams;
 pub mod views;
 
-pub use inputs::{Inputs, Update};
+pub use inputs::{Inputs, Moment, Update};
 pub use outputs::Outputs;
 pub use views::{VIEWS, build};

@@ -23,6 +23,7 @@ pub mod ingest;
 pub mod parse;
 pub mod snapshot;
 pub mod state;
+pub mod watermark;
 mod worker;
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
+use eddy_dataflows::calendar::Second;
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::{self, Head, Tally};
 use eddy_schemas::stored::Malformed;
@@ -69,6 +70,8 @@ pub struct Mark {
     /// What was read, ignored and dead.
     pub tally: Tally,
     pub letters: Vec<DeadLetter>,
+    /// The greatest created_at that was read.
+    pub greatest: Option<Second>,
 }
 
 /// The journal of frames, open for writing.

@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use eddy_dataflows::batch::{Batch, Batches, route};
+use eddy_dataflows::batch::{Batch, Batches, map, route};
+use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::fold_with;
 use eddy_dataflows::views::{self, Definition};
 use eddy_dataflows::{Inputs, Outputs};
@@ -20,7 +21,7 @@ use timely::worker::Worker;
 use super::durable::{Durable, Mark};
 use super::ingest::Ingest;
 use super::parse::{self, Parser};
-use super::{Counts, Error, Frontiers, Output};
+use super::{Counts, Error, Frontiers, Output, watermark};
 use crate::texts::Texts;
 
 /// Something for a worker.
@@ -92,6 +93,7 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
         let (versions, marks) = parsed(scope, plan, feeds.clone());
+        let moments = watermark::moments(map(marks.clone(), |mark| mark.greatest), scope.peers());
         let (texts, counts) = (Arc::clone(&plan.texts), Arc::clone(&plan.counts));
         let ingest = match &plan.durable {
             None => Ingest::new(texts, counts),
@@ -100,7 +102,7 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
         let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), marks, "Ingest", ingest);
         let outputs = plan.outputs.clone();
         let mut rows = Outputs::new(Rc::new(move |tick, changes| send(&outputs, Output::Changes { tick, changes })));
-        views::build(&plan.views, &Inputs::new(scope, winners.clone()), &mut rows);
+        views::build(&plan.views, &Inputs::new(scope, winners.clone(), moments), &mut rows);
         rows.watch(winners);
         rows.probe
     });
@@ -153,10 +155,8 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
                     // The next tick has no number yet: this is the least that it can have.
                     let next = tick + 1;
                     of_versions.downgrade(&next);
-                    if let Some(mark) = source.end(binding) {
-                        of_marks.downgrade(&tick);
-                        marks.activate().session(of_marks).give_container(&mut Batch::new(vec![mark]));
-                    }
+                    of_marks.downgrade(&tick);
+                    marks.activate().session(of_marks).give_container(&mut Batch::new(vec![source.end(binding)]));
                     of_marks.downgrade(&next);
                 }
                 Err(TryRecvError::Empty) => return,
@@ -207,6 +207,7 @@ impl Source {
         };
         let mut versions = Vec::with_capacity(raw.records_about());
         let done = self.parser.batch(raw, |version| versions.push(version));
+        self.note(&versions);
         self.counts.add(&done.tally);
         if self.durable.is_some() {
             self.mark.tally.add(&done.tally);
@@ -234,12 +235,18 @@ impl Source {
                 }
             }
         }
+        self.note(&versions);
         let at = rows.len() - reader.left();
         self.frame = (at < rows.len()).then_some((rows, at));
         (!versions.is_empty()).then_some(versions)
     }
 
-    fn end(&mut self, binding: String) -> Option<Mark> {
-        self.durable.is_some().then(|| Mark { binding, ..std::mem::take(&mut self.mark) })
+    fn end(&mut self, binding: String) -> Mark {
+        Mark { binding, ..std::mem::take(&mut self.mark) }
+    }
+
+    fn note(&mut self, versions: &[Version]) {
+        let greatest = versions.iter().filter_map(|version| version.created_at).max();
+        self.mark.greatest = self.mark.greatest.max(greatest.map(Second::new));
     }
 }

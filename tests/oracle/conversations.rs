@@ -65,7 +65,7 @@ pub fn depths(held: &Held) -> BTreeMap<&str, Option<u64>> {
             if at.submission {
                 break Some(-1);
             }
-            if let Some(&parent) = held.took.get(&at.id) {
+            if let Some(parent) = held.took(at) {
                 break held.sealed[parent].depth.map(|d| d as i64);
             }
             match held_parent(held, at) {

@@ -46,7 +46,7 @@ pub struct Held {
     winners: BTreeMap<String, Message>,
     /// Messages too old to be held, in the order in which they were sealed.
     sealed: Vec<Sealed>,
-    /// Of winners that answer a sealed message (they keep what they took from it), its place among those.
+    /// Of winners that answered a message when it was sealed, its place among the sealed.
     took: BTreeMap<String, usize>,
     /// Of winners that name no time, the watermark when they arrived.
     arrived: BTreeMap<String, i64>,
@@ -204,10 +204,6 @@ impl Held {
         let wins = self.winners.get(&version.id).is_none_or(|winner| version::compare(&version, winner).is_gt());
         if wins {
             self.arrived.remove(&version.id);
-            let moves = |winner: &Message| (&winner.parent, &winner.conversation) != (&version.parent, &version.conversation);
-            if self.winners.get(&version.id).is_some_and(moves) {
-                self.took.remove(&version.id);
-            }
             self.winners.insert(version.id.clone(), version);
         }
     }

@@ -41,7 +41,7 @@ fn answered<'a>(held: &'a Held, posts: impl Iterator<Item = (&'a Message, Parent
     let conversations = group(live(held), |m| Some(m.conversation.as_str()));
     let mut replies: BTreeMap<Parent, Vec<&Message>> = BTreeMap::new();
     for m in held.winners.values() {
-        let took = held.took.get(&m.id).map(|&place| Parent::Sealed(place));
+        let took = held.took(m).map(Parent::Sealed);
         if let Some(parent) = took.or_else(|| Some(Parent::Held(&held_parent(held, m)?.id))) {
             replies.entry(parent).or_default().push(m);
         }

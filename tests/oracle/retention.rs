@@ -7,12 +7,14 @@
 //!
 //! Sealed with a message are the depth and the `to_user` that it has at that moment. What is still held and
 //! answers it remembers it (`took`): its depth and its user, for as long as the winning version of the answer
-//! names the same parent and conversation.
+//! names that parent and conversation.
 //!
 //! OPEN: a tombstone that names no time arrived at the watermark that its tick reached.
 //! OPEN: a deletion without a time of a message that was sealed before is a tombstone of something unknown:
 //! it counts as `removed`, and the sealed message goes on to count as live. Likewise a version of a sealed
 //! message that is dated S or later: it is another message with the same id.
+//! OPEN: what an answer took is lost when it names another parent or conversation at the end of a tick; one that
+//! does so within a tick only keeps it (so the order of records in a tick does not matter).
 //! OPEN: an answer that took from a sealed message keeps that, even when one with the same id is held again.
 //! OPEN: a message whose parent was sealed without a depth (in a cycle, or below one) has none.
 
@@ -39,8 +41,15 @@ pub struct Sealed {
 impl Held {
     /// Whose message a held one answers.
     pub fn to_user(&self, m: &Message) -> Option<&str> {
-        let took = self.took.get(&m.id).map(|&parent| &self.sealed[parent].message);
+        let took = self.took(m).map(|place| &self.sealed[place].message);
         took.or_else(|| held_parent(self, m))?.user.as_deref()
+    }
+
+    /// Where among the sealed is what a held message answers, where it found that held.
+    pub fn took(&self, m: &Message) -> Option<usize> {
+        let place = *self.took.get(&m.id)?;
+        let parent = &self.sealed[place].message;
+        (m.parent.as_ref() == Some(&parent.id) && m.conversation == parent.conversation).then_some(place)
     }
 
     /// Seals what is below `before`.
@@ -55,6 +64,8 @@ impl Held {
 
         let depths: BTreeMap<String, Option<u64>> = depths(self).into_iter().map(|(id, depth)| (id.to_owned(), depth)).collect();
         let to_users: Vec<Option<String>> = old.iter().map(|m| self.to_user(m).map(str::to_owned)).collect();
+        // What names another parent by now has lost it.
+        self.took = self.winners.values().filter_map(|m| Some((m.id.clone(), self.took(m)?))).collect();
         let place_of_parent = |m: &Message| places.get(held_parent(self, m)?.id.as_str()).copied();
         let took: Vec<(String, usize)> = self.winners.values().filter_map(|m| Some((m.id.clone(), place_of_parent(m)?))).collect();
         for (answer, place) in took {

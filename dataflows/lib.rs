@@ -20,8 +20,10 @@ pub mod inputs;
 pub mod outputs;
 pub mod sorted;
 pub mod streams;
+pub mod times;
+pub mod until;
 pub mod views;
 
-pub use inputs::{Inputs, Moment, Update};
+pub use inputs::{Inputs, Keep, Moment, Update};
 pub use outputs::Outputs;
 pub use views::{VIEWS, build};

@@ -38,6 +38,8 @@ impl PartialOrd for Naming {
 pub struct Names {
     messages: u64,
     namings: SortedBag<Naming>,
+    /// The greatest of sealed messages.
+    sealed: Option<Naming>,
 }
 
 impl Names {
@@ -46,6 +48,17 @@ impl Names {
         self.messages = self.messages.checked_add_signed(live).expect("retractions follow assertions");
         if !names_itself(key) {
             self.namings.change(Naming { at: Second::new(created_at), message, name }, live);
+        }
+    }
+}
+
+impl Names {
+    /// A live message is sealed: what it said stays, unless a later one says otherwise.
+    pub fn seal(&mut self, key: Name, created_at: i64, message: MessageId, name: Option<Name>) {
+        if !names_itself(key) {
+            let naming = Naming { at: Second::new(created_at), message, name };
+            self.namings.change(naming, -1);
+            self.sealed = self.sealed.max(Some(naming));
         }
     }
 }
@@ -64,7 +77,7 @@ impl Group<Name> for Names {
         } else if names_itself(*key) {
             Some(Some(Display(*key)))
         } else {
-            Some(self.namings.last().and_then(|naming| naming.name).map(Display))
+            Some(self.namings.last().max(self.sealed).and_then(|naming| naming.name).map(Display))
         }
     }
 

@@ -6,6 +6,9 @@
 //!
 //! When a user's day comes or goes, only the days that its window covers and its neighbours' windows do not are touched: at most 30,
 //! however many users and messages there are.
+//!
+//! Of a day that is sealed it need not be known any more who wrote how much, and of one that no window to come reaches who wrote at all,
+//! but for each user's first.
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityDays, CommunityDaysKey};
@@ -13,12 +16,13 @@ use hashbrown::HashMap;
 
 use super::community_hours::count;
 use crate::batch::Batches;
-use crate::calendar;
-use crate::fold::{Fold, Nothing, fold};
+use crate::calendar::{self, DAY_S, Second};
+use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
-use crate::inputs::{Inputs, Update};
+use crate::inputs::{Inputs, Keep, Moment, Update};
 use crate::outputs::RowChange;
 use crate::sorted::SortedBag;
+use crate::until::Until;
 
 pub type Row = CommunityDays;
 
@@ -52,16 +56,50 @@ impl Group<Key> for Day {
     }
 }
 
-#[derive(Default)]
 struct State {
     days: Groups<Key, Day>,
+    rows: Until<Name>,
     /// Live messages of a user on a day of a community.
     posts: HashMap<(Key, Name), u32, foldhash::fast::FixedState>,
     /// Days on which a user posted in a community.
     active: HashMap<(Name, Name), SortedBag<i32>, foldhash::fast::FixedState>,
+    /// Days that messages may still come to or leave; days that windows of such days reach.
+    open: Until<(Name, Name)>,
+    reached: Until<(Name, Name)>,
 }
 
 impl State {
+    fn touch(&mut self, community: Name, day: i32, change: impl FnOnce(&mut Day)) {
+        if self.rows.has_passed(day) {
+            return;
+        }
+        if self.rows.is_on() && self.days.get(&(community, day)).is_none() {
+            self.rows.add(day, community);
+        }
+        change(self.days.touch((community, day)));
+    }
+
+    fn forget(&mut self) {
+        while let Some((day, communities)) = self.rows.next() {
+            communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
+        }
+        while let Some((day, users)) = self.open.next() {
+            for (community, user) in users {
+                if self.posts.remove(&((community, day), user)).is_some() {
+                    self.reached.add(day, (community, user));
+                }
+            }
+        }
+        while let Some((day, users)) = self.reached.next() {
+            for key in users {
+                let days = self.active.get_mut(&key).expect("sealed days stay");
+                if days.first() != Some(day) {
+                    days.remove(&day);
+                }
+            }
+        }
+    }
+
     /// A user's day came into being (`diff` 1) or ended (-1): `days` are the user's other days.
     fn day(&mut self, community: Name, user: Name, day: i32, diff: i64) {
         let others = self.active.entry((community, user)).or_default();
@@ -74,38 +112,49 @@ impl State {
         } else if others.is_empty() {
             self.active.remove(&(community, user));
         }
-        self.days.touch((community, day)).posters += diff;
+        self.touch(community, day, |day| day.posters += diff);
         if previous.is_none() {
-            self.days.touch((community, day)).new_posters += diff;
+            self.touch(community, day, |day| day.new_posters += diff);
             if let Some(next) = next {
-                self.days.touch((community, next)).new_posters -= diff;
+                self.touch(community, next, |day| day.new_posters -= diff);
             }
         }
         let uncovered = |length: i32| previous.map_or(day, |p| day.max(p + length))..next.map_or(day + length, |n| n.min(day + length));
-        uncovered(WEEK).for_each(|at| self.days.touch((community, at)).wau += diff);
-        uncovered(MONTH).for_each(|at| self.days.touch((community, at)).mau += diff);
+        uncovered(WEEK).for_each(|at| self.touch(community, at, |day| day.wau += diff));
+        uncovered(MONTH).for_each(|at| self.touch(community, at, |day| day.mau += diff));
     }
 }
 
 impl Fold for State {
     type Main = Update;
-    type Aside = Nothing;
+    type Aside = Moment;
     type Out = RowChange<CommunityDays>;
 
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
         let day = i32::try_from(calendar::day(created_at)).expect("times are within a century");
-        self.days.touch((community, day)).messages += live;
+        self.touch(community, day, |day| day.messages += live);
         if let Some(user) = version.user {
             let came = count(&mut self.posts, ((community, day), user), live);
+            if came > 0 {
+                self.open.add(day, (community, user));
+            }
             if came != 0 {
                 self.day(community, user, day, came);
             }
         }
     }
 
+    fn aside(&mut self, moment: &Moment) {
+        self.rows.pass(moment.watermark.get());
+        let sealed = moment.sealed_before.map_or(i64::MIN / 2, Second::get);
+        self.open.pass(sealed);
+        self.reached.pass(sealed);
+    }
+
     fn close(&mut self, out: &mut Vec<RowChange<CommunityDays>>) {
+        self.forget();
         self.days.close(|(community, day), _, row| {
             out.push(RowChange { key: CommunityDaysKey { community, day: i64::from(day) }, row });
         });
@@ -113,5 +162,14 @@ impl Fold for State {
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityDays>> {
-    fold(inputs.by_community(), "CommunityDays", State::default())
+    let Keep { messages_s, days_s, .. } = inputs.keep;
+    let state = State {
+        days: Groups::default(),
+        rows: Until::days(days_s),
+        posts: HashMap::default(),
+        active: HashMap::default(),
+        open: Until::days(messages_s.map(|_| 0)),
+        reached: Until::days(messages_s.map(|_| i64::from(MONTH) * DAY_S)),
+    };
+    fold_with(inputs.by_community(), inputs.moments(), "CommunityDays", state)
 }

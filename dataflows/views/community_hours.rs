@@ -1,15 +1,18 @@
-//! `community_hours`: messages and distinct users of each community by hour of created_at.
+//! `community_hours`: messages and distinct users of each community by hour of created_at, as long as hours are kept.
+//!
+//! Who the users of an hour are is forgotten once all of it is sealed: nobody new can come.
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityHours, CommunityHoursKey};
 use hashbrown::HashMap;
 
 use crate::batch::Batches;
-use crate::calendar;
-use crate::fold::{Fold, Nothing, fold};
+use crate::calendar::{self, Second};
+use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
-use crate::inputs::{Inputs, Update};
+use crate::inputs::{Inputs, Keep, Moment, Update};
 use crate::outputs::RowChange;
+use crate::until::Until;
 
 pub type Row = CommunityHours;
 
@@ -31,30 +34,50 @@ impl Group<Key> for Hour {
     }
 }
 
-#[derive(Default)]
 struct State {
     hours: Groups<Key, Hour>,
+    rows: Until<Name>,
     /// Live messages of a user in an hour of a community.
     posters: HashMap<(Key, Name), u32, foldhash::fast::FixedState>,
+    open: Until<(Name, Name)>,
 }
 
 impl Fold for State {
     type Main = Update;
-    type Aside = Nothing;
+    type Aside = Moment;
     type Out = RowChange<CommunityHours>;
 
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
         let key = (community, i32::try_from(calendar::hour(created_at)).expect("times are within a century"));
+        let came = version.user.map_or(0, |user| count(&mut self.posters, (key, user), live));
+        if came > 0 {
+            self.open.add(key.1, (community, version.user.expect("who came")));
+        }
+        if self.rows.has_passed(key.1) {
+            return;
+        }
+        if self.rows.is_on() && self.hours.get(&key).is_none() {
+            self.rows.add(key.1, community);
+        }
         let hour = self.hours.touch(key);
         hour.messages += live;
-        if let Some(user) = version.user {
-            hour.posters += count(&mut self.posters, (key, user), live);
-        }
+        hour.posters += came;
+    }
+
+    fn aside(&mut self, moment: &Moment) {
+        self.rows.pass(moment.watermark.get());
+        self.open.pass(moment.sealed_before.map_or(i64::MIN / 2, Second::get));
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<CommunityHours>>) {
+        while let Some((hour, communities)) = self.rows.next() {
+            communities.into_iter().for_each(|community| *self.hours.touch((community, hour)) = Hour::default());
+        }
+        while let Some((hour, users)) = self.open.next() {
+            users.into_iter().for_each(|(community, user)| drop(self.posters.remove(&((community, hour), user))));
+        }
         self.hours.close(|(community, hour), _, row| {
             out.push(RowChange { key: CommunityHoursKey { community, hour: i64::from(hour) }, row });
         });
@@ -81,5 +104,8 @@ pub(super) fn count<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u32, foldha
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityHours>> {
-    fold(inputs.by_community(), "CommunityHours", State::default())
+    let Keep { messages_s, hours_s, .. } = inputs.keep;
+    let (rows, open) = (Until::hours(hours_s), Until::hours(messages_s.map(|_| 0)));
+    let state = State { hours: Groups::default(), rows, posters: HashMap::default(), open };
+    fold_with(inputs.by_community(), inputs.moments(), "CommunityHours", state)
 }

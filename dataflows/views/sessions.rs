@@ -4,7 +4,7 @@
 //!   times     a b   c          d e        sessions   [a, c]   [d, e]
 //! ```
 //!
-//! A message that comes or goes looks at its two neighbours in time and at the sessions they are in; nothing else moves.
+//! Sealed messages have no sessions. A message that comes or goes looks at its two neighbours in time and at the sessions they are in; nothing else moves.
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Sessions, SessionsKey};
@@ -115,12 +115,12 @@ impl Fold for State {
     type Out = RowChange<Sessions>;
 
     fn main(&mut self, update: &Update) {
-        let (version, live) = (&update.version, update.live());
-        let (Some(name), Some(created_at), true) = (version.user, version.created_at, live != 0) else { return };
+        let (version, asserted) = (&update.version, update.diff > 0);
+        let (Some(name), Some(created_at), true) = (version.user, version.created_at, version.is_live()) else { return };
         let at = Second::new(created_at);
         self.touch(name, at);
         let user = self.users.get_mut(&name).expect("touched");
-        if live > 0 { user.insert(at) } else { user.remove(at) }
+        if asserted { user.insert(at) } else { user.remove(at) }
         if user.times.is_empty() {
             self.users.remove(&name);
         }

@@ -1,6 +1,6 @@
 //! `users`: what each user wrote, over all communities.
 //!
-//! Sums, the extremes of created_at (a sorted bag, since either end may be retracted) and two distinct counts (from shared
+//! Sums, the extremes of created_at (either end may be retracted until it is sealed) and two distinct counts (from shared
 //! transitions).
 
 use eddy_schemas::Name;
@@ -13,7 +13,7 @@ use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
-use crate::sorted::SortedBag;
+use crate::times::Times;
 
 pub type Row = Users;
 
@@ -25,7 +25,7 @@ struct User {
     edited: i64,
     conversations: i64,
     communities: i64,
-    times: SortedBag<Second>,
+    times: Times,
 }
 
 impl Group<Name> for User {
@@ -82,6 +82,9 @@ impl Fold for State {
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(user), Some(created_at)) = (version.user, version.created_at) else { return };
+        if update.is_sealed() && version.is_live() {
+            self.0.touch(user).times.seal(Second::new(created_at));
+        }
         if live == 0 {
             return;
         }

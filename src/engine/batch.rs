@@ -18,7 +18,18 @@ pub enum Raw {
     Log { input: u32, records: Vec<log::Record> },
 }
 
+/// All files of a replay are one partition: they are read one after another.
+pub const DUMPS: u32 = 0;
+
 impl Raw {
+    /// Of which partition the watermark is told.
+    pub fn partition(&self) -> u32 {
+        match self {
+            Raw::Dump { .. } => DUMPS,
+            Raw::Log { input, .. } => *input,
+        }
+    }
+
     /// About how many records: for ticks that close by count.
     pub fn records_about(&self) -> usize {
         match self {

@@ -8,28 +8,31 @@ use eddy_dataflows::batch::{Batch, Batches, map, route};
 use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::fold_with;
 use eddy_dataflows::views::{self, Definition};
-use eddy_dataflows::{Inputs, Outputs};
+use eddy_dataflows::{Inputs, Keep, Outputs};
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::{Version, stored};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
+use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
+use super::batch::DUMPS;
 use super::durable::{Durable, Mark};
-use super::ingest::Ingest;
+use super::ingest::{Ended, Ingest};
 use super::parse::{self, Parser};
-use super::{Counts, Error, Frontiers, Output, watermark};
+use super::watermark::{self, Report, Time};
+use super::{Counts, Error, Frontiers, Output};
 use crate::texts::Texts;
 
 /// Something for a worker.
 pub enum Feed {
     /// Every tick below `tick` has ended, and here is a batch of that one.
     Batch { tick: u64, batch: super::Batch },
-    /// `tick` has ended, made from what `binding` says.
-    End { tick: u64, binding: String },
+    /// `tick` has ended. For the first worker: what it was made from, and what decides its time.
+    End { tick: u64, binding: String, time: Option<Time> },
 }
 
 /// Versions of a frame that are handed on at once.
@@ -78,6 +81,7 @@ pub struct Plan {
     pub counts: Arc<Counts>,
     pub frontiers: Arc<Frontiers>,
     pub durable: Option<Arc<Durable>>,
+    pub keep: Keep,
     pub ready: Sender<(usize, SyncActivator)>,
 }
 
@@ -93,16 +97,19 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
         let (versions, marks) = parsed(scope, plan, feeds.clone());
-        let moments = watermark::moments(map(marks.clone(), |mark| mark.greatest), scope.peers());
+        let report = |mark: &Mark| Report { greatest: mark.greatest.clone(), time: mark.time.clone() };
+        let moments = watermark::moments(map(marks.clone(), report), plan.keep.messages_s, scope.peers());
         let (texts, counts) = (Arc::clone(&plan.texts), Arc::clone(&plan.counts));
         let ingest = match &plan.durable {
             None => Ingest::new(texts, counts),
             Some(durable) => Ingest::durable(texts, counts, Arc::clone(durable), index, scope.peers()),
         };
-        let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), marks, "Ingest", ingest);
+        let ingest = if plan.keep.messages_s.is_some() { ingest.sealing() } else { ingest };
+        let ended = map(marks, |mark| Ended::Mark(mark.clone())).concat(map(moments.clone(), |moment| Ended::At(*moment)));
+        let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), ended, "Ingest", ingest);
         let outputs = plan.outputs.clone();
         let mut rows = Outputs::new(Rc::new(move |tick, changes| send(&outputs, Output::Changes { tick, changes })));
-        views::build(&plan.views, &Inputs::new(scope, winners.clone(), moments), &mut rows);
+        views::build(&plan.views, &Inputs::new(scope, winners.clone(), moments).keeping(plan.keep), &mut rows);
         rows.watch(winners);
         rows.probe
     });
@@ -151,12 +158,12 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
                         versions.activate().session(of_versions).give_container(&mut Batch::new(batch));
                     }
                 }
-                Ok(Feed::End { tick, binding }) => {
+                Ok(Feed::End { tick, binding, time }) => {
                     // The next tick has no number yet: this is the least that it can have.
                     let next = tick + 1;
                     of_versions.downgrade(&next);
                     of_marks.downgrade(&tick);
-                    marks.activate().session(of_marks).give_container(&mut Batch::new(vec![source.end(binding)]));
+                    marks.activate().session(of_marks).give_container(&mut Batch::new(vec![source.end(binding, time)]));
                     of_marks.downgrade(&next);
                 }
                 Err(TryRecvError::Empty) => return,
@@ -205,9 +212,9 @@ impl Source {
                 return self.rest().unwrap_or_default();
             }
         };
-        let mut versions = Vec::with_capacity(raw.records_about());
+        let (mut versions, partition) = (Vec::with_capacity(raw.records_about()), raw.partition());
         let done = self.parser.batch(raw, |version| versions.push(version));
-        self.note(&versions);
+        self.note(partition, &versions);
         self.counts.add(&done.tally);
         if self.durable.is_some() {
             self.mark.tally.add(&done.tally);
@@ -235,18 +242,19 @@ impl Source {
                 }
             }
         }
-        self.note(&versions);
+        self.note(DUMPS, &versions);
         let at = rows.len() - reader.left();
         self.frame = (at < rows.len()).then_some((rows, at));
         (!versions.is_empty()).then_some(versions)
     }
 
-    fn end(&mut self, binding: String) -> Mark {
-        Mark { binding, ..std::mem::take(&mut self.mark) }
+    fn end(&mut self, binding: String, time: Option<Time>) -> Mark {
+        Mark { binding, time, ..std::mem::take(&mut self.mark) }
     }
 
-    fn note(&mut self, versions: &[Version]) {
-        let greatest = versions.iter().filter_map(|version| version.created_at).max();
-        self.mark.greatest = self.mark.greatest.max(greatest.map(Second::new));
+    fn note(&mut self, partition: u32, versions: &[Version]) {
+        let Some(at) = versions.iter().filter_map(|version| version.created_at).max().map(Second::new) else { return };
+        let greatest = self.mark.greatest.entry(partition).or_insert(at);
+        *greatest = at.max(*greatest);
     }
 }

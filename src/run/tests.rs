@@ -85,7 +85,7 @@ fn a_tick_is_not_before_what_it_covers_was_received_also_after_an_idle_hour() {
         let first = bench.shown(bench.comment(1, "run_ann", START_MS));
         assert_eq!(first.tick, START_MS as u64, "there is nothing that it would have to follow");
         let later = START_MS + HOUR_MS;
-        bench.clock.set(later);
+        bench.clock.advance(HOUR_MS);
         let second = bench.shown(bench.comment(2, "run_ann", later));
         assert!(second.tick >= later as u64, "{second:?}");
         let AsOf { value, tick } = bench.get(&[(Users::VIEW, vec![name("reddit:run_ann")])]);

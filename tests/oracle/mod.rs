@@ -3,20 +3,28 @@
 //!
 //! Written from interface.md alone. `OPEN:` in a comment marks a place where that page leaves a choice.
 
+mod asks;
+mod cohorts;
 mod communities;
+mod community_activity;
 mod community_days;
 mod community_hours;
 mod community_names;
+mod community_week;
 mod conversations;
 mod messages;
 pub mod parse;
+mod posts;
 mod replies;
+mod responses;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod top_users;
+mod unanswered;
 mod user_hours;
 mod user_names;
+mod user_states;
 mod users;
 pub mod version;
 
@@ -28,8 +36,15 @@ use std::fmt::Display;
 /// TSV (escaped); rows sorted bytewise by the key columns.
 pub type Tables = BTreeMap<&'static str, Vec<Vec<String>>>;
 
-/// The winning version of each message that is held, by its id. Tombstones are in it.
-pub type Winners = BTreeMap<String, Message>;
+/// What the views are a function of.
+#[derive(Default)]
+pub struct Held {
+    /// The winning version of each message, by its id. Tombstones are in it.
+    winners: BTreeMap<String, Message>,
+    /// The greatest created_at that was read, of any version that was held, or what the caller says where
+    /// that is later. None: nothing was read yet, and views that move with it have no rows.
+    watermark: Option<i64>,
+}
 
 /// A row before it is escaped.
 type Row = Vec<String>;
@@ -45,12 +60,12 @@ pub struct Counts {
 
 pub struct Oracle {
     now: i64,
-    winners: Winners,
+    held: Held,
     counts: Counts,
 }
 
 /// (view, columns of the key, columns, rows)
-type View = (&'static str, usize, &'static [&'static str], fn(&Winners) -> Vec<Row>);
+type View = (&'static str, usize, &'static [&'static str], fn(&Held) -> Vec<Row>);
 
 const VIEWS: &[View] = &[
     ("users", 1, users::COLUMNS, users::rows),
@@ -65,12 +80,18 @@ const VIEWS: &[View] = &[
     ("messages", 1, messages::COLUMNS, messages::rows),
     ("user_names", 1, user_names::COLUMNS, user_names::rows),
     ("community_names", 1, community_names::COLUMNS, community_names::rows),
+    ("community_activity", 1, community_activity::COLUMNS, community_activity::rows),
+    ("community_week", 2, community_week::COLUMNS, community_week::rows),
+    ("responses", 2, responses::COLUMNS, responses::rows),
+    ("unanswered", 1, unanswered::COLUMNS, unanswered::rows),
+    ("user_states", 1, user_states::COLUMNS, user_states::rows),
+    ("cohorts", 2, cohorts::COLUMNS, cohorts::rows),
 ];
 
 impl Oracle {
     /// `now`: unix seconds, for the rule `future`.
     pub fn new(now: i64) -> Self {
-        Oracle { now, winners: Winners::new(), counts: Counts::default() }
+        Oracle { now, held: Held::default(), counts: Counts::default() }
     }
 
     /// One line of an ndjson file: one record, or a whole document on one line; blank: nothing.
@@ -97,13 +118,15 @@ impl Oracle {
                 Outcome::Dead(why) => *self.counts.dead.entry(why.into()).or_default() += 1,
                 Outcome::Held(version) => {
                     self.counts.accepted += 1;
-                    let wins = self.winners.get(&version.id).is_none_or(|held| version::compare(&version, held).is_gt());
-                    if wins {
-                        self.winners.insert(version.id.clone(), version);
-                    }
+                    self.held.hold(version);
                 }
             }
         }
+    }
+
+    /// Time goes on with no message: the watermark is at least this many seconds since 1970.
+    pub fn advance(&mut self, watermark: i64) {
+        self.held.watermark = self.held.watermark.max(Some(watermark));
     }
 
     /// Recomputed from scratch from the winning versions.
@@ -112,8 +135,7 @@ impl Oracle {
     }
 
     fn table(&self, (name, key, columns, rows): &View) -> Vec<Vec<String>> {
-        let mut table: Vec<Vec<String>> =
-            rows(&self.winners).into_iter().map(|row| row.iter().map(|field| escape(field)).collect()).collect();
+        let mut table: Vec<Vec<String>> = rows(&self.held).into_iter().map(|row| row.iter().map(|field| escape(field)).collect()).collect();
         assert!(table.iter().all(|row| row.len() == columns.len()), "columns of {name}");
         // Bytewise by the key columns as they stand in the TSV: so 10 comes before 9.
         table.sort_by(|a, b| a[..*key].cmp(&b[..*key]));
@@ -128,6 +150,21 @@ impl Oracle {
 
     pub fn counts(&self) -> Counts {
         self.counts.clone()
+    }
+}
+
+impl Held {
+    fn hold(&mut self, version: Message) {
+        self.watermark = self.watermark.max(version.created_at);
+        let wins = self.winners.get(&version.id).is_none_or(|winner| version::compare(&version, winner).is_gt());
+        if wins {
+            self.winners.insert(version.id.clone(), version);
+        }
+    }
+
+    /// The day of the watermark.
+    fn today(&self) -> Option<i64> {
+        Some(self.watermark?.div_euclid(86_400))
     }
 }
 
@@ -153,8 +190,8 @@ fn show(value: Option<impl Display>) -> String {
     value.map_or(String::new(), |v| v.to_string())
 }
 
-fn live(winners: &Winners) -> impl Iterator<Item = &Message> {
-    winners.values().filter(|m| m.live())
+fn live(held: &Held) -> impl Iterator<Item = &Message> {
+    held.winners.values().filter(|m| m.live())
 }
 
 /// Messages by what `key` says of them; those of which it says nothing are left out.
@@ -183,6 +220,29 @@ fn day(m: &Message) -> i64 {
 
 /// What a winner's parent is, where that is held in the same conversation: its winning version is what
 /// counts, live or tombstone.
-fn held_parent<'a>(winners: &'a Winners, m: &Message) -> Option<&'a Message> {
-    winners.get(m.parent.as_deref()?).filter(|parent| parent.conversation == m.conversation)
+fn held_parent<'a>(held: &'a Held, m: &Message) -> Option<&'a Message> {
+    held.winners.get(m.parent.as_deref()?).filter(|parent| parent.conversation == m.conversation)
+}
+
+/// Seconds from a post to the earliest live one of `messages` at or after it, by a named user other than
+/// the post's.
+fn earliest(post: &Message, messages: &[&Message]) -> Option<i64> {
+    messages
+        .iter()
+        .filter(|m| m.live())
+        .filter(|m| m.user.is_some() && m.user != post.user)
+        .map(|m| m.at() - post.at())
+        .filter(|seconds| *seconds >= 0)
+        .min()
+}
+
+/// Of each community its users, and the days on which each has a live message there.
+fn days_of_users(held: &Held) -> BTreeMap<&str, BTreeMap<&str, BTreeSet<i64>>> {
+    let mut communities: BTreeMap<&str, BTreeMap<&str, BTreeSet<i64>>> = BTreeMap::new();
+    for m in live(held) {
+        if let (Some(community), Some(user)) = (&m.community, &m.user) {
+            communities.entry(community).or_default().entry(user).or_default().insert(day(m));
+        }
+    }
+    communities
 }

@@ -184,10 +184,15 @@ impl Forest {
     fn first_child(&mut self, conversation: u32, node: u32) -> Option<u32> {
         let is_main = self.access(conversation, node);
         let child = self.nodes.first_child(node);
-        if is_main && let Some(child) = child {
-            self.conversations[conversation].top = child;
+        if is_main {
+            child.inspect(|&child| self.conversations[conversation].top = child);
+            return child;
         }
-        child
+        // On a cycle the first may be a child of any.
+        child.or_else(|| {
+            let first = self.nodes.first(node);
+            (first != node && self.closing.get(&first) == Some(&node)).then_some(first)
+        })
     }
 
     /// Puts the sequence of `node`, its first element and at the top, where its sealed parent has left it.

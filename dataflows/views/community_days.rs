@@ -5,23 +5,19 @@
 //! ```
 //!
 //! When a user's day comes or goes, only the days that its window covers and its neighbours' windows do not are touched: at most 30,
-//! however many users and messages there are.
-//!
-//! Of a day that is sealed it need not be known any more who wrote how much, and of one that no window to come reaches who wrote at all,
-//! but for each user's first.
+//! however many users and messages there are. (The days of users are kept in `streams/poster_days.rs`.)
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityDays, CommunityDaysKey};
-use hashbrown::HashMap;
+use timely::dataflow::operators::Concat;
 
-use super::community_hours::count;
-use crate::batch::Batches;
-use crate::calendar::{self, DAY_S, Second};
+use crate::batch::{Batches, map};
+use crate::calendar;
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
-use crate::inputs::{Inputs, Keep, Moment, Update};
+use crate::inputs::{Inputs, Moment, Update};
 use crate::outputs::RowChange;
-use crate::sorted::SortedBag;
+use crate::streams::poster_days::PosterDay;
 use crate::until::Until;
 
 pub type Row = CommunityDays;
@@ -59,13 +55,6 @@ impl Group<Key> for Day {
 struct State {
     days: Groups<Key, Day>,
     rows: Until<Name>,
-    /// Live messages of a user on a day of a community.
-    posts: HashMap<(Key, Name), u32, foldhash::fast::FixedState>,
-    /// Days on which a user posted in a community.
-    active: HashMap<(Name, Name), SortedBag<i32>, foldhash::fast::FixedState>,
-    /// Days that messages may still come to or leave; days that windows of such days reach.
-    open: Until<(Name, Name)>,
-    reached: Until<(Name, Name)>,
 }
 
 impl State {
@@ -79,55 +68,29 @@ impl State {
         change(self.days.touch((community, day)));
     }
 
-    fn forget(&mut self) {
-        while let Some((day, communities)) = self.rows.next() {
-            communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
-        }
-        while let Some((day, users)) = self.open.next() {
-            for (community, user) in users {
-                if self.posts.remove(&((community, day), user)).is_some() {
-                    self.reached.add(day, (community, user));
-                }
+    fn day(&mut self, day: &PosterDay) {
+        let (community, diff) = (day.community, i64::from(day.diff));
+        self.touch(community, day.day, |day| day.posters += diff);
+        if day.is_first() {
+            self.touch(community, day.day, |day| day.new_posters += diff);
+            if let Some(first) = day.other_first {
+                self.touch(community, first, |day| day.new_posters -= diff);
             }
         }
-        while let Some((day, users)) = self.reached.next() {
-            for key in users {
-                let days = self.active.get_mut(&key).expect("sealed days stay");
-                if days.first() != Some(day) {
-                    days.remove(&day);
-                }
-            }
-        }
+        day.covers(WEEK).for_each(|at| self.touch(community, at, |day| day.wau += diff));
+        day.covers(MONTH).for_each(|at| self.touch(community, at, |day| day.mau += diff));
     }
+}
 
-    /// A user's day came into being (`diff` 1) or ended (-1): `days` are the user's other days.
-    fn day(&mut self, community: Name, user: Name, day: i32, diff: i64) {
-        let others = self.active.entry((community, user)).or_default();
-        if diff < 0 {
-            others.remove(&day);
-        }
-        let (previous, next) = (others.before(&day), others.after(&day));
-        if diff > 0 {
-            others.insert(day);
-        } else if others.is_empty() {
-            self.active.remove(&(community, user));
-        }
-        self.touch(community, day, |day| day.posters += diff);
-        if previous.is_none() {
-            self.touch(community, day, |day| day.new_posters += diff);
-            if let Some(next) = next {
-                self.touch(community, next, |day| day.new_posters -= diff);
-            }
-        }
-        let uncovered = |length: i32| previous.map_or(day, |p| day.max(p + length))..next.map_or(day + length, |n| n.min(day + length));
-        uncovered(WEEK).for_each(|at| self.touch(community, at, |day| day.wau += diff));
-        uncovered(MONTH).for_each(|at| self.touch(community, at, |day| day.mau += diff));
-    }
+/// What other operators say.
+enum Told {
+    Day(PosterDay),
+    At(Moment),
 }
 
 impl Fold for State {
     type Main = Update;
-    type Aside = Moment;
+    type Aside = Told;
     type Out = RowChange<CommunityDays>;
 
     fn main(&mut self, update: &Update) {
@@ -135,26 +98,19 @@ impl Fold for State {
         let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
         let day = i32::try_from(calendar::day(created_at)).expect("times are within a century");
         self.touch(community, day, |day| day.messages += live);
-        if let Some(user) = version.user {
-            let came = count(&mut self.posts, ((community, day), user), live);
-            if came > 0 {
-                self.open.add(day, (community, user));
-            }
-            if came != 0 {
-                self.day(community, user, day, came);
-            }
+    }
+
+    fn aside(&mut self, told: &Told) {
+        match told {
+            Told::Day(day) => self.day(day),
+            Told::At(moment) => self.rows.pass(moment.watermark.get()),
         }
     }
 
-    fn aside(&mut self, moment: &Moment) {
-        self.rows.pass(moment.watermark.get());
-        let sealed = moment.sealed_before.map_or(i64::MIN / 2, Second::get);
-        self.open.pass(sealed);
-        self.reached.pass(sealed);
-    }
-
     fn close(&mut self, out: &mut Vec<RowChange<CommunityDays>>) {
-        self.forget();
+        while let Some((day, communities)) = self.rows.next() {
+            communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
+        }
         self.days.close(|(community, day), _, row| {
             out.push(RowChange { key: CommunityDaysKey { community, day: i64::from(day) }, row });
         });
@@ -162,14 +118,7 @@ impl Fold for State {
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityDays>> {
-    let Keep { messages_s, days_s, .. } = inputs.keep;
-    let state = State {
-        days: Groups::default(),
-        rows: Until::days(days_s),
-        posts: HashMap::default(),
-        active: HashMap::default(),
-        open: Until::days(messages_s.map(|_| 0)),
-        reached: Until::days(messages_s.map(|_| i64::from(MONTH) * DAY_S)),
-    };
-    fold_with(inputs.by_community(), inputs.moments(), "CommunityDays", state)
+    let told = map(inputs.poster_days(), |day| Told::Day(*day)).concat(map(inputs.moments(), |moment| Told::At(*moment)));
+    let state = State { days: Groups::default(), rows: Until::days(inputs.keep.days_s) };
+    fold_with(inputs.by_community(), told, "CommunityDays", state)
 }

@@ -76,7 +76,9 @@ impl Fold for State {
             communities.into_iter().for_each(|community| *self.hours.touch((community, hour)) = Hour::default());
         }
         while let Some((hour, users)) = self.open.next() {
-            users.into_iter().for_each(|(community, user)| drop(self.posters.remove(&((community, hour), user))));
+            for (community, user) in users {
+                self.posters.remove(&((community, hour), user));
+            }
         }
         self.hours.close(|(community, hour), _, row| {
             out.push(RowChange { key: CommunityHoursKey { community, hour: i64::from(hour) }, row });

@@ -4,12 +4,12 @@
 //! submission is as in `first_response_s` (anyone's but the poster's, anywhere in the conversation), one to
 //! a message a live direct reply by another named user.
 //!
-//! OPEN: a reply dated before its message is no response (as for submissions, where the contract says so).
-//! OPEN: "direct reply" is as in `replies`: to a message held in the same conversation.
+//! OPEN: a reply dated before its message is a response like another (only of submissions the contract says "at or after").
+//! OPEN: "direct reply" is one that names the message, in its conversation or another of the chat.
 //! OPEN: to a post of nobody any named user is another.
 
 use super::asks::asks;
-use super::{Held, Message, earliest, group, held_parent, live};
+use super::{Held, Message, earliest, group, live};
 
 pub fn asking(m: &Message) -> bool {
     asks(m.text.as_deref().unwrap_or(""))
@@ -18,13 +18,16 @@ pub fn asking(m: &Message) -> bool {
 /// Live posts, and the seconds to the first response of each.
 pub fn posts(held: &Held) -> Vec<(&Message, Option<i64>)> {
     let conversations = group(live(held), |m| Some(m.conversation.as_str()));
-    let replies = group(live(held), |m| Some(held_parent(held, m)?.id.as_str()));
+    let replies = group(live(held), |m| m.parent.as_deref());
     let question = |m: &Message| m.id.starts_with("telegram:") && m.parent.is_none() && asking(m);
     live(held)
         .filter(|m| m.submission || question(m))
         .map(|m| {
-            let answers = if m.submission { conversations.get(m.conversation.as_str()) } else { replies.get(m.id.as_str()) };
-            (m, answers.and_then(|answers| earliest(m, answers)))
+            if m.submission {
+                return (m, conversations.get(m.conversation.as_str()).and_then(|answers| earliest(m, answers)));
+            }
+            let others = replies.get(m.id.as_str()).into_iter().flatten().filter(|reply| reply.user.is_some() && reply.user != m.user);
+            (m, others.map(|reply| reply.at() - m.at()).min())
         })
         .collect()
 }

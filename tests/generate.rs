@@ -51,6 +51,8 @@ pub struct Shape {
     pub documents: u64,
     /// How far a record may arrive from its place.
     pub reorder: usize,
+    /// Percent of Reddit's versions with another created_at than their message's; none: nor do rivals have one.
+    pub redated: u64,
     /// Days from all of `WIDE`, not from `DAYS`.
     pub wide: bool,
     /// Most texts ask, or nearly; comments answer within and after a day, some of them the poster's own.
@@ -82,6 +84,7 @@ impl Shape {
             noise: 10,
             documents: 0,
             reorder: usize::MAX,
+            redated: 3,
             wide: false,
             questions: false,
             flows: false,
@@ -161,9 +164,10 @@ impl Shape {
             ..Shape::medium()
         }
     }
-    /// Time goes on, and old messages are edited, deleted, answered and read late.
+    /// Time goes on, and old messages are edited, deleted, answered and read late. Each has one created_at, so that
+    /// none comes again once it is sealed; in `returns` some do.
     pub fn ages() -> Self {
-        Shape { questions: true, records: 350, telegram: 30, users: 8, messages: 90, ..Shape::returns() }
+        Shape { redated: 0, questions: true, records: 350, telegram: 30, users: 8, messages: 90, ..Shape::returns() }
     }
     /// All of them, by name; Reddit's both with and without seq.
     pub fn all() -> Vec<(&'static str, Shape)> {
@@ -638,7 +642,7 @@ impl<'a> Generator<'a> {
         if self.r.chance(5) {
             v.author = self.author();
         }
-        if self.r.chance(3) {
+        if self.r.chance(self.shape.redated) {
             v.created = self.time();
         }
         if self.r.chance(75) {
@@ -711,7 +715,7 @@ impl<'a> Generator<'a> {
                         let any = self.r.below(self.shape.communities);
                         rival.subreddit = Some(self.community(any));
                     }
-                    8 => rival.created = v.created - 1 - self.r.below(2) as i64,
+                    8 if self.shape.redated > 0 => rival.created = v.created - 1 - self.r.below(2) as i64,
                     9 => rival.end(self.r.pick(&["[deleted]", "[removed]"])),
                     _ if self.shape.seq => rival.op = Some("d"),
                     _ => rival.selftext = Some(self.text()),

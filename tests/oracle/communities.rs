@@ -3,13 +3,13 @@
 //! Over the live messages that name the community; `removed` counts the winning tombstones that name it
 //! (a deletion `{"op":"d",...}` hardly ever does). A row exists where either is not zero.
 
-use super::{Held, Row, distinct, group, show};
+use super::{Held, Row, all, distinct, group, show};
 
 pub const COLUMNS: &[&str] = &["community", "messages", "posters", "conversations", "characters", "removed", "first_at", "last_at"];
 
 pub fn rows(held: &Held) -> Vec<Row> {
     let mut rows = vec![];
-    for (community, messages) in group(held.winners.values(), |m| m.community.as_ref()) {
+    for (community, messages) in group(all(held), |m| m.community.as_ref()) {
         let live = || messages.iter().copied().filter(|m| m.live());
         rows.push(vec![
             community.to_owned(),

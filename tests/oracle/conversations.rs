@@ -11,7 +11,7 @@
 //! `first_response_s`: from the live submission to the earliest live message in the conversation at or
 //! after it, by a named user other than the submission's.
 
-use super::{Held, Message, Row, distinct, earliest, group, held_parent, show};
+use super::{Held, Message, Row, all, distinct, earliest, group, held_parent, show};
 use std::collections::BTreeMap;
 
 pub const COLUMNS: &[&str] =
@@ -19,10 +19,16 @@ pub const COLUMNS: &[&str] =
 
 pub fn rows(held: &Held) -> Vec<Row> {
     let depths = depths(held);
+    let of_winners = held.winners.values().filter(|m| m.live()).map(|m| (&m.conversation, depths[m.id.as_str()]));
+    let of_sealed = held.sealed.iter().filter(|s| s.message.live()).map(|s| (&s.message.conversation, s.depth));
+    let mut deepest: BTreeMap<&String, Option<u64>> = BTreeMap::new();
+    for (conversation, depth) in of_winners.chain(of_sealed) {
+        let deepest = deepest.entry(conversation).or_default();
+        *deepest = depth.max(*deepest);
+    }
     let mut rows = vec![];
-    for (conversation, messages) in group(held.winners.values(), |m| Some(&m.conversation)) {
+    for (conversation, messages) in group(all(held), |m| Some(&m.conversation)) {
         let live = || messages.iter().copied().filter(|m| m.live());
-        let depth = live().filter_map(|m| depths[m.id.as_str()]).max();
         rows.push(vec![
             conversation.to_owned(),
             show(messages.iter().filter_map(|m| m.community.as_ref()).max()),
@@ -32,7 +38,7 @@ pub fn rows(held: &Held) -> Vec<Row> {
             messages.iter().filter(|m| m.tombstone).count().to_string(),
             show(live().map(|m| m.at()).min()),
             show(live().map(|m| m.at()).max()),
-            show(depth),
+            show(deepest.get(conversation).copied().flatten()),
             show(first_response_s(&messages)),
         ]);
     }
@@ -40,7 +46,7 @@ pub fn rows(held: &Held) -> Vec<Row> {
 }
 
 /// The depth of each held message, tombstones too (they keep their place in a chain).
-fn depths(held: &Held) -> BTreeMap<&str, Option<u64>> {
+pub fn depths(held: &Held) -> BTreeMap<&str, Option<u64>> {
     let mut known: BTreeMap<&str, Option<u64>> = BTreeMap::new();
     for start in held.winners.values() {
         // Up the chain until something is known, an end is reached, or a message comes round again.
@@ -59,6 +65,9 @@ fn depths(held: &Held) -> BTreeMap<&str, Option<u64>> {
             if at.submission {
                 break Some(-1);
             }
+            if let Some(parent) = held.took(at) {
+                break held.sealed[parent].depth.map(|d| d as i64);
+            }
             match held_parent(held, at) {
                 Some(parent) => at = parent,
                 None => break Some(0),
@@ -73,6 +82,8 @@ fn depths(held: &Held) -> BTreeMap<&str, Option<u64>> {
     known
 }
 
+/// OPEN: a submission that was sealed goes on to be answered. Where it is held again (a version dated after S)
+/// that one counts.
 fn first_response_s(messages: &[&Message]) -> Option<i64> {
     let submission = messages.iter().find(|m| m.submission && m.live())?;
     earliest(submission, messages)

@@ -1,5 +1,6 @@
 //! An independent, naive statement of what the views are: every record that was ever read, the version
-//! of each message that wins, and each view recomputed from those, in the plainest way.
+//! of each message that wins, and each view recomputed from those, in the plainest way; with retention also
+//! those that were sealed (`retention`).
 //!
 //! Written from interface.md alone. `OPEN:` in a comment marks a place where that page leaves a choice.
 
@@ -17,6 +18,7 @@ pub mod parse;
 mod posts;
 mod replies;
 mod responses;
+mod retention;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ mod users;
 pub mod version;
 
 use parse::{Context, Message, Outcome};
+use retention::{Retention, Sealed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
@@ -41,6 +44,12 @@ pub type Tables = BTreeMap<&'static str, Vec<Vec<String>>>;
 pub struct Held {
     /// The winning version of each message, by its id. Tombstones are in it.
     winners: BTreeMap<String, Message>,
+    /// Messages too old to be held, in the order in which they were sealed.
+    sealed: Vec<Sealed>,
+    /// Of winners that answered a message when it was sealed, its place among the sealed.
+    took: BTreeMap<String, usize>,
+    /// Of winners that name no time, the watermark when they arrived.
+    arrived: BTreeMap<String, i64>,
     /// The greatest created_at that was read, of any version that was held, or what the caller says where
     /// that is later. None: nothing was read yet, and views that move with it have no rows.
     watermark: Option<i64>,
@@ -61,6 +70,9 @@ pub struct Counts {
 pub struct Oracle {
     now: i64,
     held: Held,
+    retention: Option<Retention>,
+    /// S as of the last tick.
+    sealed_before: Option<i64>,
     counts: Counts,
 }
 
@@ -91,7 +103,12 @@ const VIEWS: &[View] = &[
 impl Oracle {
     /// `now`: unix seconds, for the rule `future`.
     pub fn new(now: i64) -> Self {
-        Oracle { now, held: Held::default(), counts: Counts::default() }
+        Oracle { now, held: Held::default(), retention: None, sealed_before: None, counts: Counts::default() }
+    }
+
+    /// All in seconds; rows of hours and days stay for ever where there is no `keep`.
+    pub fn with_retention(self, seconds: i64, keep_hours_s: Option<i64>, keep_days_s: Option<i64>) -> Self {
+        Oracle { retention: Some(Retention { seconds, keep_hours_s, keep_days_s }), ..self }
     }
 
     /// One line of an ndjson file: one record, or a whole document on one line; blank: nothing.
@@ -116,6 +133,9 @@ impl Oracle {
             match outcome {
                 Outcome::Ignored(why) => *self.counts.ignored.entry(why).or_default() += 1,
                 Outcome::Dead(why) => *self.counts.dead.entry(why.into()).or_default() += 1,
+                Outcome::Held(version) if version.created_at.is_some_and(|at| Some(at) < self.sealed_before) => {
+                    *self.counts.ignored.entry("sealed".into()).or_default() += 1;
+                }
                 Outcome::Held(version) => {
                     self.counts.accepted += 1;
                     self.held.hold(version);
@@ -129,18 +149,43 @@ impl Oracle {
         self.held.watermark = self.held.watermark.max(Some(watermark));
     }
 
-    /// Recomputed from scratch from the winning versions.
+    /// The tick ends: S follows the watermark that it reached, and what is now below it is sealed.
+    pub fn tick(&mut self) {
+        let (Some(retention), Some(watermark)) = (&self.retention, self.held.watermark) else { return };
+        let before = (watermark - retention.seconds).div_euclid(60) * 60;
+        self.sealed_before = Some(before);
+        self.held.seal(before);
+    }
+
+    /// Recomputed from scratch from the winning versions, and the sealed ones.
     pub fn tables(&self) -> Tables {
         VIEWS.iter().map(|view| (view.0, self.table(view))).collect()
     }
 
     fn table(&self, (name, key, columns, rows): &View) -> Vec<Vec<String>> {
-        let mut table: Vec<Vec<String>> = rows(&self.held).into_iter().map(|row| row.iter().map(|field| escape(field)).collect()).collect();
+        let mut rows = rows(&self.held);
+        rows.retain(|row| self.kept(columns, row));
+        let mut table: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(|field| escape(field)).collect()).collect();
         assert!(table.iter().all(|row| row.len() == columns.len()), "columns of {name}");
         // Bytewise by the key columns as they stand in the TSV: so 10 comes before 9.
         table.sort_by(|a, b| a[..*key].cmp(&b[..*key]));
         assert!(table.windows(2).all(|w| w[0][..*key] != w[1][..*key]), "keys of {name} repeat");
         table
+    }
+
+    /// Rows of an hour or a day leave once its end is further behind the watermark than they are kept.
+    ///
+    /// OPEN: those are the views that have such a column in their key: `responses` and `cohorts` too, not
+    /// `community_week`.
+    fn kept(&self, columns: &[&str], row: &Row) -> bool {
+        let (Some(retention), Some(watermark)) = (&self.retention, self.held.watermark) else { return true };
+        let (keep_s, length_s) = match columns[1] {
+            "hour" => (retention.keep_hours_s, 3_600),
+            "day" => (retention.keep_days_s, 86_400),
+            _ => return true,
+        };
+        let end = (row[1].parse::<i64>().expect("a number") + 1) * length_s;
+        keep_s.is_none_or(|keep_s| end >= watermark - keep_s)
     }
 
     pub fn header(view: &str) -> Option<Vec<&'static str>> {
@@ -158,6 +203,7 @@ impl Held {
         self.watermark = self.watermark.max(version.created_at);
         let wins = self.winners.get(&version.id).is_none_or(|winner| version::compare(&version, winner).is_gt());
         if wins {
+            self.arrived.remove(&version.id);
             self.winners.insert(version.id.clone(), version);
         }
     }
@@ -190,7 +236,17 @@ fn show(value: Option<impl Display>) -> String {
     value.map_or(String::new(), |v| v.to_string())
 }
 
+/// What counts: what is held, and what was sealed (the last one first).
+fn all(held: &Held) -> impl Iterator<Item = &Message> {
+    held.winners.values().chain(held.sealed.iter().rev().map(|sealed| &sealed.message))
+}
+
 fn live(held: &Held) -> impl Iterator<Item = &Message> {
+    all(held).filter(|m| m.live())
+}
+
+/// Live messages that are not sealed.
+fn unsealed(held: &Held) -> impl Iterator<Item = &Message> {
     held.winners.values().filter(|m| m.live())
 }
 
@@ -218,7 +274,7 @@ fn day(m: &Message) -> i64 {
     m.at().div_euclid(86_400)
 }
 
-/// What a winner's parent is, where that is held in the same conversation: its winning version is what
+/// What a winner's parent is, where that is held (a sealed one is not) in the same conversation: its winning version is what
 /// counts, live or tombstone.
 fn held_parent<'a>(held: &'a Held, m: &Message) -> Option<&'a Message> {
     held.winners.get(m.parent.as_deref()?).filter(|parent| parent.conversation == m.conversation)

@@ -6,7 +6,7 @@
 //! with no wait for its 86,400 s to pass, so W does not matter here. OPEN: a post without a community
 //! counts nowhere.
 
-use super::posts::posts;
+use super::posts::{held_posts, sealed_posts};
 use super::{Held, Row, day, show};
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub const COLUMNS: &[&str] = &["community", "day", "posts", "answered", "median_
 
 pub fn rows(held: &Held) -> Vec<Row> {
     let mut days: BTreeMap<(&str, i64), Vec<Option<i64>>> = BTreeMap::new();
-    for (post, response_s) in posts(held) {
+    for (post, response_s) in held_posts(held).into_iter().chain(sealed_posts(held)) {
         if let Some(community) = &post.community {
             days.entry((community, day(post))).or_default().push(response_s);
         }

@@ -1,5 +1,6 @@
 //! The tricky rules, with expectations worked out by hand.
 
+mod retention;
 mod watermark;
 
 use super::{Oracle, Tables};

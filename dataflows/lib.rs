@@ -24,6 +24,8 @@ pub mod streams;
 pub mod times;
 pub mod until;
 pub mod views;
+#[cfg(test)]
+mod work;
 
 pub use inputs::{Inputs, Keep, Moment, Update};
 pub use outputs::Outputs;

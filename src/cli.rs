@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod duration;
 mod replay;
+mod run;
 mod show;
 
 use std::process::ExitCode;
@@ -88,6 +89,7 @@ enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
     Replay(replay::Replay),
+    Run(run::Run),
     Show(show::Show),
 }
 
@@ -97,6 +99,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Run(run) => run.run(),
         Command::Show(show) => show.run(),
     }
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod demo;
 pub mod engine;
 pub mod journal;
+pub mod live;
 pub mod log;
 pub mod messenger;
 pub mod progress;

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// What the names begin with of records that are not whole yet.
+const NEW: &str = ".new-";
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{} cannot be read", .path.display())]
@@ -26,12 +29,23 @@ pub enum Error {
 pub fn write(path: &Path, format: u32, value: &impl Serialize) -> io::Result<()> {
     let body = serde_json::to_vec_pretty(value)?;
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(folder)?;
     writeln!(file, "eddy {format} {:08x}", crc32fast::hash(&body))?;
     file.write_all(&body)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Removes what a crash has left of records that were being replaced.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(NEW) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// What the file holds; none where there is none. A format above `known` is refused.

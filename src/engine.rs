@@ -36,7 +36,7 @@ use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 use eddy_schemas::Changes;
 use eddy_schemas::control::DeadLetter;
-use eddy_schemas::frame::Tally;
+use eddy_schemas::frame::{self, Tally};
 
 pub use batch::{Batch, Raw};
 pub use counts::Counts;
@@ -45,6 +45,7 @@ pub use frontiers::Frontiers;
 use crate::clock::Clock;
 use crate::texts::Texts;
 use durable::{Durable, Frame, Tick};
+use snapshot::Past;
 use watermark::Time;
 use worker::{Feed, Feeder};
 
@@ -184,25 +185,25 @@ impl Engine {
         })
     }
 
-    /// Feeds versions of a snapshot, as part of this tick.
-    pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>) -> Result<(), Error> {
-        self.open_at(tick)?;
-        self.feed(Batch::Frame(versions))
+    /// Feeds versions of a snapshot, as part of this tick and as of its event time.
+    pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>, past: &Past) -> Result<(), Error> {
+        self.open_at(tick, past.time)?;
+        self.feed(Batch::Frame { versions, greatest: past.greatest.as_ref().map(watermark::noted) })
     }
 
     /// Feeds a tick that was decided before, as it was and with its number.
     pub fn recover(&mut self, tick: Tick) -> Result<(), Error> {
-        self.open_at(tick.number)?;
+        self.open_at(tick.number, tick.time())?;
         for Frame { head, rows } in tick.frames {
             self.recover_tally(&head.tally);
             head.letters.into_iter().for_each(|letter| self.recover_letter(tick.number, letter));
-            self.feed(Batch::Frame(rows))?;
+            self.feed(Batch::Frame { versions: rows, greatest: head.greatest.as_ref().map(watermark::noted) })?;
         }
         Ok(())
     }
 
     /// Opens a tick that has a number, after the one that is open.
-    fn open_at(&mut self, tick: u64) -> Result<(), Error> {
+    fn open_at(&mut self, tick: u64, time: Option<frame::Time>) -> Result<(), Error> {
         if self.open == Some(tick) {
             return Ok(());
         }
@@ -211,7 +212,7 @@ impl Engine {
         }
         assert!(tick > self.ended, "ticks are recovered in order, before anything new");
         self.open = Some(tick);
-        self.told = Some(Time::Told(None));
+        self.told = Some(Time::Told(time.and_then(watermark::told)));
         Ok(())
     }
 

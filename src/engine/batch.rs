@@ -1,13 +1,14 @@
 //! What workers are sent.
 
+use super::watermark::Greatest;
 use crate::log;
 use crate::source::dumps::Block;
 
 /// Some work of one tick.
 pub enum Batch {
     Raw(Raw),
-    /// From the state: the versions of one frame, encoded.
-    Frame(Vec<u8>),
+    /// From the state: the versions of one frame, encoded, and the greatest created_at that was read for it; none: it was not kept.
+    Frame { versions: Vec<u8>, greatest: Option<Greatest> },
 }
 
 /// Raw records of one input, in order.

@@ -331,6 +331,11 @@ pub struct Frame {
 }
 
 impl Tick {
+    /// What was decided of event time: every worker's frame says the same.
+    pub fn time(&self) -> Option<frame::Time> {
+        self.frames.first().and_then(|frame| frame.head.time)
+    }
+
     /// What it was made from.
     pub fn binding(&self) -> &str {
         self.frames.iter().find(|frame| frame.head.worker == 0).map_or("", |frame| &frame.head.binding)

@@ -22,7 +22,7 @@ use eddy_dataflows::{Moment, Update};
 use eddy_schemas::frame::{Head, Tally};
 use eddy_schemas::{Place, Version, stored};
 
-use super::Counts;
+use super::{Counts, watermark};
 use super::durable::{Durable, Mark};
 use super::state::State;
 use crate::texts::Texts;
@@ -270,6 +270,7 @@ impl Fold for Ingest {
             frames.ended = true;
             frames.head.binding.clone_from(&mark.binding);
             frames.head.letters.clone_from(&mark.letters);
+            frames.head.greatest = Some(mark.greatest.iter().map(|(partition, at)| (*partition, at.get())).collect());
             let tally = &mut frames.head.tally;
             (tally.read, tally.ignored, tally.dead) = (mark.tally.read, mark.tally.ignored.clone(), mark.tally.dead.clone());
         }
@@ -281,6 +282,7 @@ impl Fold for Ingest {
             self.counts.reached(moment.watermark.get());
         }
         if let Some(frames) = &mut self.frames {
+            frames.head.time = self.moment.map(watermark::kept);
             frames.write(tick, &self.state);
         }
     }

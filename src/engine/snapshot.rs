@@ -21,11 +21,12 @@
 mod tests;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use eddy_schemas::frame::Tally;
+use eddy_schemas::frame::{self, Head, Tally};
 use eddy_schemas::stored::{self, Malformed};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,29 @@ pub struct Manifest {
     pub tick: u64,
     pub binding: String,
     pub tally: Tally,
+    #[serde(flatten)]
+    pub past: Past,
     runs: Vec<Run>,
+}
+
+/// Event time so far; none: frames did not keep it yet (format 1).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Past {
+    #[serde(default)]
+    pub time: Option<frame::Time>,
+    /// The greatest created_at read of each partition.
+    #[serde(default)]
+    pub greatest: Option<BTreeMap<u32, i64>>,
+}
+
+impl Past {
+    fn add(&mut self, head: &Head) {
+        self.time = head.time.or(self.time);
+        for (partition, at) in head.greatest.iter().flatten() {
+            let greatest = self.greatest.get_or_insert_default().entry(*partition).or_insert(*at);
+            *greatest = (*at).max(*greatest);
+        }
+    }
 }
 
 impl Manifest {
@@ -117,6 +140,7 @@ impl Snapshots {
             tick.binding().clone_into(&mut next.binding);
             for frame in tick.frames {
                 next.tally.add(&frame.head.tally);
+                next.past.add(&frame.head);
                 letters.extend(frame.head.letters);
                 frames.push(frame.rows);
             }

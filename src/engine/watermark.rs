@@ -21,10 +21,27 @@ use eddy_dataflows::batch::{Batches, map, route};
 use eddy_dataflows::calendar::{MINUTE_S, Second};
 use eddy_dataflows::fold::{Fold, Nothing, fold};
 use eddy_dataflows::inputs::Moments;
+use eddy_schemas::frame;
 use serde::{Deserialize, Serialize};
 
 /// The greatest created_at of some partitions, by their numbers.
 pub type Greatest = BTreeMap<u32, Second>;
+
+/// A moment as frames keep it.
+pub fn kept(moment: Moment) -> frame::Time {
+    frame::Time { watermark: moment.watermark.get(), sealed_before: moment.sealed_before.map(Second::get) }
+}
+
+/// A moment as frames have kept it; none where the times are none.
+pub fn told(time: frame::Time) -> Option<Moment> {
+    let sealed_before = time.sealed_before.and_then(Second::of);
+    Second::of(time.watermark).map(|watermark| Moment { watermark, sealed_before })
+}
+
+/// What frames have kept of partitions.
+pub fn noted(greatest: &BTreeMap<u32, i64>) -> Greatest {
+    greatest.iter().filter_map(|(partition, at)| Some((*partition, Second::of(*at)?))).collect()
+}
 
 /// What decides the time of a tick.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

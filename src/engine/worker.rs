@@ -188,6 +188,8 @@ struct Source {
     known: Known,
     /// What is left of a frame.
     frame: Option<(Vec<u8>, usize)>,
+    /// It said what was read.
+    is_noted: bool,
 }
 
 impl Source {
@@ -200,6 +202,7 @@ impl Source {
             mark: Mark::default(),
             known: if plan.durable.is_some() { Known::new() } else { Known::default() },
             frame: None,
+            is_noted: false,
         }
     }
 
@@ -207,14 +210,16 @@ impl Source {
     fn read(&mut self, tick: u64, batch: super::Batch) -> Vec<Version> {
         let raw = match batch {
             super::Batch::Raw(raw) => raw,
-            super::Batch::Frame(rows) => {
-                self.frame = Some((rows, 0));
+            super::Batch::Frame { versions, greatest } => {
+                self.is_noted = greatest.is_some();
+                greatest.into_iter().flatten().for_each(|(partition, at)| self.note(partition, at));
+                self.frame = Some((versions, 0));
                 return self.rest().unwrap_or_default();
             }
         };
         let (mut versions, partition) = (Vec::with_capacity(raw.records_about()), raw.partition());
         let done = self.parser.batch(raw, |version| versions.push(version));
-        self.note(partition, &versions);
+        self.note_all(partition, &versions);
         self.counts.add(&done.tally);
         if self.durable.is_some() {
             self.mark.tally.add(&done.tally);
@@ -242,7 +247,9 @@ impl Source {
                 }
             }
         }
-        self.note(DUMPS, &versions);
+        if !self.is_noted {
+            self.note_all(DUMPS, &versions);
+        }
         let at = rows.len() - reader.left();
         self.frame = (at < rows.len()).then_some((rows, at));
         (!versions.is_empty()).then_some(versions)
@@ -252,8 +259,13 @@ impl Source {
         Mark { binding, time, ..std::mem::take(&mut self.mark) }
     }
 
-    fn note(&mut self, partition: u32, versions: &[Version]) {
-        let Some(at) = versions.iter().filter_map(|version| version.created_at).max().map(Second::new) else { return };
+    fn note_all(&mut self, partition: u32, versions: &[Version]) {
+        if let Some(at) = versions.iter().filter_map(|version| version.created_at).max() {
+            self.note(partition, Second::new(at));
+        }
+    }
+
+    fn note(&mut self, partition: u32, at: Second) {
         let greatest = self.mark.greatest.entry(partition).or_insert(at);
         *greatest = at.max(*greatest);
     }

@@ -160,6 +160,18 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         self.touched.shrink_to(TOUCHED_KEPT);
     }
 
+    /// Forgets a key and says nothing of it; not one that was touched since the last `close`.
+    pub fn forget(&mut self, key: &K) {
+        let tag = tag(key);
+        if let Some(at) = self.index.find(tag, |slot| self.slots[slot as usize].key == *key) {
+            let slot = &mut self.slots[at as usize];
+            assert!(!slot.touched, "what is forgotten has been said");
+            slot.group = G::default();
+            self.index.remove(tag, at);
+            self.free.push(at);
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.index.len()
     }

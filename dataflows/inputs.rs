@@ -150,7 +150,8 @@ impl<'scope> Inputs<'scope> {
     /// Days on which a user posted in a community, said where the community is.
     pub fn poster_days(&self) -> Batches<'scope, PosterDay> {
         let by_community = self.by_community();
-        self.shared.borrow_mut().poster_days.get_or_insert_with(|| poster_days(by_community)).clone()
+        let build = || poster_days(by_community, self.moments(), self.keep);
+        self.shared.borrow_mut().poster_days.get_or_insert_with(build).clone()
     }
 
     /// Posts and their first response, said where the thread of the post is.

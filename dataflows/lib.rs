@@ -19,6 +19,8 @@ pub mod index;
 pub mod inputs;
 pub mod moving;
 pub mod outputs;
+#[cfg(test)]
+mod sealed;
 pub mod sorted;
 pub mod streams;
 pub mod times;

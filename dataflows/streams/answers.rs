@@ -161,3 +161,16 @@ impl Fold for Answers {
 pub fn answers_of<'scope>(versions: Updates<'scope>) -> Batches<'scope, Answer> {
     fold(versions, "Answers", Answers::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn nothing_of_sealed_messages_is_held() {
+        let mut state = Answers::default();
+        sealed::all(&mut state, |state| assert_eq!(state.held.len() as i64, sealed::MESSAGES));
+        assert!(state.held.is_empty() && state.answers.is_empty() && state.taken.is_empty());
+    }
+}

@@ -118,8 +118,26 @@ impl Fold for Depth {
     }
 }
 
+impl Depth {
+    fn new() -> Depth {
+        Depth { forest: Forest::new(), touched: HashMap::default(), left: None, changed: HashMap::default(), sealed: vec![] }
+    }
+}
+
 /// The depth of each conversation as it changes. All versions in a conversation must meet on one worker.
 pub fn depth<'scope>(versions: Updates<'scope>) -> Batches<'scope, DepthChange> {
-    let state = Depth { forest: Forest::new(), touched: HashMap::default(), left: None, changed: HashMap::default(), sealed: vec![] };
-    fold(versions, "Depth", state)
+    fold(versions, "Depth", Depth::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn nothing_of_sealed_messages_is_held() {
+        let mut state = Depth::new();
+        sealed::all(&mut state, |state| assert_eq!(state.forest.len() as i64, sealed::MESSAGES));
+        assert!(state.forest.is_empty() && state.forest.depth(MessageId::submission("0").bits()).is_none());
+    }
 }

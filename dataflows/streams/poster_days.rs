@@ -210,3 +210,19 @@ pub fn poster_days<'scope>(versions: Updates<'scope>, moments: Moments<'scope>, 
     let state = State { counts: Groups::default(), days: HashMap::default(), open: days(0), told: days(AROUND) };
     fold_with(versions, moments, "PosterDays", state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn of_sealed_days_each_first_and_what_windows_reach_is_held() {
+        let days = |after: i32| Until::days(Some(i64::from(after) * DAY_S));
+        let mut state = State { counts: Groups::default(), days: HashMap::default(), open: days(0), told: days(AROUND) };
+        let sealed_before = Some(crate::calendar::Second::new(500 * DAY_S));
+        sealed::all(&mut state, |state| state.aside(&Moment { watermark: crate::calendar::Second::MAX, sealed_before }));
+        assert!(state.counts.is_empty());
+        assert!(state.days.len() == 5 && state.days.values().all(|days| days.len() == 1));
+    }
+}

@@ -111,3 +111,22 @@ pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Commun
     let state = State { hours: Groups::default(), rows, posters: HashMap::default(), open };
     fold_with(inputs.by_community(), inputs.moments(), "CommunityHours", state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn posters_of_sealed_hours_are_not_held() {
+        let (rows, open) = (Until::hours(None), Until::hours(Some(0)));
+        let mut state = State { hours: Groups::default(), rows, posters: HashMap::default(), open };
+        let sealed_before = Some(Second::new(sealed::MESSAGES * calendar::HOUR_S));
+        sealed::all(&mut state, |state| {
+            assert_eq!(state.posters.len() as i64, sealed::MESSAGES);
+            state.aside(&Moment { watermark: Second::MAX, sealed_before });
+        });
+        // The last hour has just ended.
+        assert_eq!((state.posters.len(), state.hours.len() as i64), (1, sealed::MESSAGES));
+    }
+}

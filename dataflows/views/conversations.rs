@@ -272,3 +272,21 @@ pub(crate) fn build<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChang
     let depths = map(inputs.depths(), |change| (change.conversation, Told::Depth { live: change.depth, sealed: change.sealed }));
     fold_with(inputs.by_conversation(), participants.concat(depths), "Conversations", State::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn of_sealed_messages_sums_are_held_alone() {
+        let mut state = State::default();
+        sealed::all(&mut state, |_| {});
+        let id = eddy_schemas::MessageId::submission("0");
+        let conversation = state.conversations.get(&id).expect("it keeps what was given");
+        let opening = conversation.opening_sealed.as_ref().expect("it was posted");
+        assert_eq!((conversation.timeline.len(), opening.others.len()), (0, 0));
+        let row = conversation.row(&id).expect("messages");
+        assert_eq!((row.messages, row.first_at, row.first_response_s), (43, Some(0), Some(7 * 3_600)));
+    }
+}

@@ -139,3 +139,16 @@ impl Fold for State {
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Sessions>> {
     fold(inputs.by_user(), "Sessions", State::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn sealed_messages_have_no_sessions() {
+        let mut state = State::default();
+        sealed::all(&mut state, |state| assert_eq!(state.users.len(), 5));
+        assert!(state.users.is_empty());
+    }
+}

@@ -114,3 +114,18 @@ pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Users>
         map(inputs.user_communities(), |pair| Distinct { user: pair.left, conversations: 0, communities: pair.diff });
     fold_with(inputs.by_user(), conversations.concat(communities), "Users", State::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn no_time_of_a_sealed_message_is_held() {
+        let mut state = State::default();
+        sealed::all(&mut state, |_| {});
+        let user = state.0.get(&Name::of("reddit:sealed0")).expect("it keeps what was given");
+        assert_eq!((user.times.held(), user.messages), (0, sealed::MESSAGES / 5));
+        assert_eq!(user.row(&Name::of("reddit:sealed0")).map(|row| row.first_at), Some(0));
+    }
+}

@@ -141,10 +141,16 @@ impl Telemetry {
             tick_gauge: valid(prometheus::Gauge::new("eddy_tick_closed_timestamp_seconds", "The last tick that closed.")),
             messages_live: valid(IntGauge::new("eddy_messages_live", "Live messages held.")),
             watermark: valid(IntGauge::new("eddy_watermark_timestamp_seconds", "Event time up to which records are taken to be in.")),
-            watermark_lag: valid(prometheus::Gauge::new("eddy_watermark_lag_seconds", "How far the watermark was behind the clock when it was told.")),
+            watermark_lag: valid(prometheus::Gauge::new(
+                "eddy_watermark_lag_seconds",
+                "How far the watermark was behind the clock when it was told.",
+            )),
             partitions: Mutex::default(),
             partition_active: valid(IntGaugeVec::new(
-                Opts::new("eddy_partition_state", "1 for what a partition is: active, idle (not waited for), stalled (its source brings nothing)."),
+                Opts::new(
+                    "eddy_partition_state",
+                    "1 for what a partition is: active, idle (not waited for), stalled (its source brings nothing).",
+                ),
                 &["partition", "state"],
             )),
             fresh: valid(Histogram::new(

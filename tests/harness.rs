@@ -29,12 +29,7 @@ pub struct Harness {
 
 impl Harness {
     /// `now`: seconds.
-    pub fn new(workers: usize, now: i64) -> Self {
-        Self::keeping(workers, now, Keep::default())
-    }
-
-    /// An engine that seals old messages and lets rows go.
-    pub fn keeping(workers: usize, now: i64, keep: Keep) -> Self {
+    pub fn new(workers: usize, now: i64, keep: Keep) -> Self {
         let spools: Vec<_> = (0..workers).map(|_| Arc::new(Spool::new(&std::env::temp_dir()).expect("a temporary file"))).collect();
         let texts = Arc::new(ReplayTexts::new(vec!["test".into()], spools.clone()));
         let spools = spools.into_iter().enumerate().map(|(n, spool)| (input_of_spool(n), spool)).collect();

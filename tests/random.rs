@@ -28,7 +28,7 @@ fn one(seed: u64, name: &str, shape: &Shape, retention: bool) {
     }
     let workers = [1, 1, 2, 4][random.below(4)];
     let keep = if retention { keep(&mut random) } else { Keep::default() };
-    let mut harness = Harness::keeping(workers, generate::NOW, keep);
+    let mut harness = Harness::new(workers, generate::NOW, keep);
     let mut oracle = Oracle::new(generate::NOW);
     if let Some(retention_s) = keep.messages_s {
         oracle = oracle.with_retention(retention_s, keep.hours_s, keep.days_s);

@@ -29,7 +29,6 @@ pub struct Answer {
 
 type Seat = (ConversationId, MessageId);
 
-
 #[derive(Default)]
 struct Answers {
     held: HashMap<Seat, Name, foldhash::fast::FixedState>,

@@ -8,7 +8,10 @@ use crate::source::dumps::Block;
 pub enum Batch {
     Raw(Raw),
     /// From the state: the versions of one frame, encoded, and the greatest created_at that was read for it; none: it was not kept.
-    Frame { versions: Vec<u8>, greatest: Option<Greatest> },
+    Frame {
+        versions: Vec<u8>,
+        greatest: Option<Greatest>,
+    },
 }
 
 /// Raw records of one input, in order.

@@ -22,9 +22,9 @@ use eddy_dataflows::{Moment, Update};
 use eddy_schemas::frame::{Head, Tally};
 use eddy_schemas::{Place, Version, stored};
 
-use super::{Counts, watermark};
 use super::durable::{Durable, Mark};
 use super::state::State;
+use super::{Counts, watermark};
 use crate::texts::Texts;
 
 /// Why a record is ignored that is older than what is sealed.
@@ -157,7 +157,9 @@ impl Ingest {
         let (mut live, mut held) = (0, 0);
         while let Some((_, slots)) = sealing.due.due(minute(before.get()) - 1) {
             for slot in slots {
-                let Some(version) = self.state.held(slot).filter(|version| version.at().is_some_and(|at| at < before.get())) else { continue };
+                let Some(version) = self.state.held(slot).filter(|version| version.at().is_some_and(|at| at < before.get())) else {
+                    continue;
+                };
                 self.state.remove(slot);
                 held += 1;
                 live += i64::from(version.is_live());

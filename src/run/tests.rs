@@ -9,8 +9,8 @@ use eddy_schemas::{Cell, Name, Row, View};
 
 use super::*;
 use crate::clock::Manual;
-use crate::engine::partitions::Activity;
 use crate::engine::durable::Fsync;
+use crate::engine::partitions::Activity;
 use crate::log::texts::LogTexts;
 use crate::log::{Append, Topic};
 use crate::store::{AsOf, Memory, Stored};

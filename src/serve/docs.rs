@@ -291,9 +291,8 @@ fn health_schema() -> utoipa::openapi::Object {
         .property("since_ms", integer())
         .property("last_error", all(error, &["message", "at_ms"]));
     let component = all(component, &["name", "state", "since_ms", "last_error"]);
-    let partition = ObjectBuilder::new()
-        .property("name", string())
-        .property("state", string().enum_values(Some(["active", "idle", "stalled"])));
+    let partition =
+        ObjectBuilder::new().property("name", string()).property("state", string().enum_values(Some(["active", "idle", "stalled"])));
     let watermark = "Event time up to which records are taken to be in, seconds since 1970; 0 before there is any.";
     let health = ObjectBuilder::new()
         .property("status", string().enum_values(Some(["starting", "recovering", "ready", "degraded"])))

@@ -116,7 +116,7 @@ impl Replay {
     pub fn run(self) -> Result<ExitCode, Error> {
         let keep = Keep { messages_s: self.retention.0, hours_s: self.keep_hours.0, days_s: self.keep_days.0 };
         if keep.messages_s.is_some() && self.state == StateIn::Durable {
-            return Err(Error::Usage("--state durable keeps every message in this version: give --retention none".into()));
+            return Err(Error::Usage("--state durable keeps every message in this version: give --retention none, or --state none".into()));
         }
         let state = match (self.state, &self.data_dir) {
             (StateIn::None, _) => None,

@@ -51,7 +51,7 @@ pub struct Manifest {
     pub tick: u64,
     pub binding: String,
     pub tally: Tally,
-    #[serde(flatten)]
+    #[serde(default)]
     pub past: Past,
     runs: Vec<Run>,
 }

@@ -9,14 +9,13 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityDays, CommunityDaysKey};
-use hashbrown::HashMap;
 
-use super::community_hours::count;
 use crate::batch::Batches;
 use crate::calendar;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
+use crate::map::Map;
 use crate::outputs::RowChange;
 use crate::sorted::SortedBag;
 
@@ -56,15 +55,16 @@ impl Group<Key> for Day {
 struct State {
     days: Groups<Key, Day>,
     /// Live messages of a user on a day of a community.
-    posts: HashMap<(Key, Name), u32, foldhash::fast::FixedState>,
+    posts: Map<(Key, Name), u32>,
     /// Days on which a user posted in a community.
-    active: HashMap<(Name, Name), SortedBag<i32>, foldhash::fast::FixedState>,
+    active: Map<(Name, Name), SortedBag<i32>>,
 }
 
 impl State {
     /// A user's day came into being (`diff` 1) or ended (-1): `days` are the user's other days.
     fn day(&mut self, community: Name, user: Name, day: i32, diff: i64) {
-        let others = self.active.entry((community, user)).or_default();
+        let slot = self.active.slot((community, user));
+        let others = self.active.at_mut(slot);
         if diff < 0 {
             others.remove(&day);
         }
@@ -72,7 +72,7 @@ impl State {
         if diff > 0 {
             others.insert(day);
         } else if others.is_empty() {
-            self.active.remove(&(community, user));
+            self.active.remove(slot);
         }
         self.days.touch((community, day)).posters += diff;
         if previous.is_none() {
@@ -87,20 +87,33 @@ impl State {
     }
 }
 
+fn key(update: &Update) -> Option<Key> {
+    let version = &update.version;
+    let (community, created_at) = version.community.zip(version.created_at).filter(|_| update.live() != 0)?;
+    Some((community, i32::try_from(calendar::day(created_at)).expect("times are within a century")))
+}
+
 impl Fold for State {
     type Main = Update;
     type Aside = Nothing;
     type Out = RowChange<CommunityDays>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(key) = key(update) else { return };
+        self.days.fetch(&key, step);
+        if let Some(user) = update.version.user {
+            self.posts.fetch(&(key, user), step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
-        let (version, live) = (&update.version, update.live());
-        let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
-        let day = i32::try_from(calendar::day(created_at)).expect("times are within a century");
-        self.days.touch((community, day)).messages += live;
-        if let Some(user) = version.user {
-            let came = count(&mut self.posts, ((community, day), user), live);
+        let Some(key) = key(update) else { return };
+        let live = update.live();
+        self.days.touch(key).messages += live;
+        if let Some(user) = update.version.user {
+            let came = self.posts.count((key, user), live);
             if came != 0 {
-                self.day(community, user, day, came);
+                self.day(key.0, user, key.1, came);
             }
         }
     }

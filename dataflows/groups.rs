@@ -62,6 +62,8 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
 
     /// The group of `key`, made where there is none, about to be changed.
     pub fn touch(&mut self, key: K) -> &mut G {
+        #[cfg(test)]
+        crate::work::add();
         let slot = self.map.slot(key);
         let touchable = self.map.at_mut(slot);
         if !touchable.touched {
@@ -69,6 +71,23 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
             self.touched.push((slot, touchable.group.row(&key)));
         }
         &mut touchable.group
+    }
+
+    /// Changes every group.
+    pub fn touch_each(&mut self, mut change: impl FnMut(&mut G)) {
+        for (slot, (key, touchable)) in self.map.iter_mut().enumerate() {
+            #[cfg(test)]
+            crate::work::add();
+            // An untouched slot without a group is a free one (invariant 2).
+            if !touchable.touched {
+                if touchable.group.is_empty() {
+                    continue;
+                }
+                touchable.touched = true;
+                self.touched.push((slot as u32, touchable.group.row(key)));
+            }
+            change(&mut touchable.group);
+        }
     }
 
     /// Whether any key was touched since the last `close`.

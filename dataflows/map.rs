@@ -135,6 +135,11 @@ impl<K: Hash + Eq + Copy, V: Default> Map<K, V> {
     pub fn iter(&self) -> impl Iterator<Item = &(K, V)> {
         self.slots.iter()
     }
+
+    /// As `iter`, in the order of their slots, which are counted from 0. A default must stay one.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (K, V)> {
+        self.slots.iter_mut()
+    }
 }
 
 impl<K: Hash + Eq + Copy> Map<K, u32> {

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::text::{self, Text, characters, is_ended, text_hash, title_and_selftext};
+use super::text::{self, Text, asks, characters, is_ended, text_hash, title_and_selftext};
 use super::value::Value;
 use super::{Context, Parser, Read, Rejected};
 use crate::{MessageId, Version};
@@ -114,6 +114,7 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &
         tombstone: checked.ended,
         edited: checked.edited,
         bot: checked.author.is_some_and(|author| parser.is_bot(author)),
+        asks: words.is_some_and(asks),
     };
     Ok((version, text))
 }

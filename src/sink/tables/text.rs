@@ -3,6 +3,8 @@
 use eddy_schemas::row::Kind;
 use eddy_schemas::{Cell, MessageId, Name, View};
 
+use crate::texts::{Error, Texts};
+
 /// `\`, tab, line feed and carriage return are written `\\ \t \n \r`.
 fn escape(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
@@ -70,16 +72,39 @@ pub(super) fn tsv<'a>(cells: &[Cell], mut texts: impl Iterator<Item = &'a str>, 
 
 /// As [`tsv`].
 pub(super) fn json<'a>(view: &View, cells: &[Cell], mut texts: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
-    let mut value = |cell| match cell {
-        Cell::Null => serde_json::Value::Null,
-        Cell::Int(n) => n.into(),
-        Cell::Key(name) => name.as_str().into(),
-        Cell::Display(name) => name.bare().into(),
-        Cell::Id(id) => id.to_string().into(),
-        Cell::Text(_) => texts.next().expect("a text a cell").into(),
-    };
-    let object: serde_json::Map<_, _> =
-        view.all_columns().zip(cells).map(|(column, cell)| (column.name.to_owned(), value(*cell))).collect();
-    serde_json::to_writer(&mut *out, &object).expect("memory takes whatever is written");
-    out.push(b'\n');
+    for (at, (column, cell)) in view.all_columns().zip(cells).enumerate() {
+        out.push(if at == 0 { b'{' } else { b',' });
+        string(column.name, out);
+        out.push(b':');
+        match *cell {
+            Cell::Text(_) => string(texts.next().expect("a text a cell"), out),
+            cell => short(cell, out),
+        }
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// A cell as JSON text.
+pub fn write(cell: Cell, texts: &dyn Texts, out: &mut Vec<u8>) -> Result<(), Error> {
+    match cell {
+        Cell::Text(place) => string(&texts.text(place)?, out),
+        cell => short(cell, out),
+    }
+    Ok(())
+}
+
+/// Any cell but a text.
+fn short(cell: Cell, out: &mut Vec<u8>) {
+    match cell {
+        Cell::Null => out.extend_from_slice(b"null"),
+        Cell::Int(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+        Cell::Key(name) => string(name.as_str(), out),
+        Cell::Display(name) => string(name.bare(), out),
+        Cell::Id(id) => string(&id.to_string(), out),
+        Cell::Text(_) => unreachable!("texts are read apart"),
+    }
+}
+
+fn string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string serializes and a vector takes it");
 }

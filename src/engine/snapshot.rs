@@ -192,19 +192,33 @@ fn damaged(path: &Path, what: &str) -> Error {
 
 /// The last version of each id in some frames' rows, by id.
 fn newest(frames: &[Vec<u8>]) -> Result<Vec<&[u8]>, Malformed> {
+    /// Where a row stands: the frame's number, then the place in it.
+    const OFFSET_BITS: u32 = 40;
+    let row = |place: u64| stored::split(&frames[(place >> OFFSET_BITS) as usize][(place & ((1 << OFFSET_BITS) - 1)) as usize..]);
     let mut all = vec![];
-    for mut rest in frames.iter().map(Vec::as_slice) {
+    for (number, frame) in frames.iter().enumerate() {
+        let mut rest = frame.as_slice();
         while !rest.is_empty() {
             let (row, after) = stored::split(rest)?;
-            all.push((stored::id(row)?, row));
+            all.push((head_of(stored::id(row)?), (number as u64) << OFFSET_BITS | (frame.len() - rest.len()) as u64));
             rest = after;
         }
     }
-    // Those that came later come first among their like: the sort is stable.
-    all.reverse();
-    all.sort_by(|a, b| a.0.cmp(b.0));
-    all.dedup_by(|earlier, last| earlier.0 == last.0);
-    Ok(all.into_iter().map(|(_, row)| row).collect())
+    let row = |place| row(place).expect("read above").0;
+    let id = |place| stored::id(row(place)).expect("read above");
+    // The first bytes tell nearly all ids apart; of one id the version that came last comes first.
+    let by_id = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(id(b.1))).then(b.1.cmp(&a.1));
+    all.sort_unstable_by(by_id);
+    all.dedup_by(|earlier, last| earlier.0 == last.0 && id(earlier.1) == id(last.1));
+    Ok(all.into_iter().map(|(_, place)| row(place)).collect())
+}
+
+/// The first bytes of an id, as a number that sorts as they do.
+fn head_of(id: &[u8]) -> u64 {
+    let mut head = [0; size_of::<u64>()];
+    let length = id.len().min(head.len());
+    head[..length].copy_from_slice(&id[..length]);
+    u64::from_be_bytes(head)
 }
 
 /// Writes a run beside its place.

@@ -60,6 +60,8 @@ pub enum Fsync {
     Within(Duration),
     /// Before the tick closes.
     Tick,
+    /// When [`Durable::sync`] is called.
+    Asked,
 }
 
 /// What a worker's parser says at the end of a tick.

@@ -106,6 +106,7 @@ impl State {
         let config = journal::Config { segment_bytes: durability.snapshot_bytes, ..journal::Config::default() };
         let journal = Journal::open(&folder.join("state"), config).map_err(|e| refused(chain(&e)))?;
         let snapshots = Snapshots::open(&folder.join("snapshots")).map_err(|e| refused(chain(&e)))?;
+        snapshots.check(&journal).map_err(|e| refused(chain(&e)))?;
         let path = folder.join("replay.json");
         let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(chain(&e)))?;
         let mut texts = 0;

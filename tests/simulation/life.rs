@@ -1,0 +1,369 @@
+//! One process: it recovers what the disk has, then drives the engine, until it is stopped or everything is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, unbounded};
+use eddy::engine::durable::{Durable, Fsync, Tick, Ticks};
+use eddy::engine::snapshot::Snapshots;
+use eddy::engine::{self, Engine, Output, Raw, by_hand, parse};
+use eddy::files::Files;
+use eddy::journal::{self, Journal};
+use eddy::log::Log;
+use eddy_schemas::{Changes, stored};
+
+use super::rows::{Rows, views};
+use super::world::{Bug, PARTITION, World};
+
+const STEPS_MAX: usize = 400;
+
+pub enum Ended {
+    /// All records are in every view and in the sink.
+    Finished,
+    /// By a fault, or by chance.
+    Stopped,
+    /// It does not begin: the disk holds what it should not.
+    Refused(String),
+}
+
+pub struct Life {
+    engine: Engine,
+    durable: Arc<Durable>,
+    journal: Arc<Journal>,
+    snapshots: Snapshots,
+    outputs: Receiver<Output>,
+    /// The frontier of each worker.
+    frontiers: Vec<u64>,
+    /// Ticks that have ended and are not closed, and their changes.
+    open: BTreeMap<u64, Vec<Changes>>,
+    ended: BTreeSet<u64>,
+    rows: Rows,
+    /// Ticks of the snapshot's parts mean nothing by themselves.
+    snapshot: u64,
+    /// What the external sink has not been given yet.
+    queue: Vec<(u64, Vec<Changes>)>,
+    /// Records read from the log, and those before the last tick.
+    read: usize,
+    bound: usize,
+}
+
+impl Life {
+    /// `to_the_end`: until all is done; else until something stops it.
+    pub fn live(world: &mut World, to_the_end: bool) -> Result<Ended, String> {
+        let mut life = match Life::begin(world) {
+            Ok(life) => life,
+            Err(_) if world.files.is_stopped() => return Ok(Ended::Stopped),
+            Err(why) => return Ok(Ended::Refused(why)),
+        };
+        let recovered = life.recover(world);
+        if world.files.is_stopped() || life.durable.has_failed() {
+            return Ok(Ended::Stopped);
+        }
+        match recovered {
+            Err(Wrong::Refused(why)) => return Ok(Ended::Refused(why)),
+            Err(Wrong::Broken(what)) => return Err(what),
+            Ok(()) => {}
+        }
+        for _ in 0..STEPS_MAX {
+            let stepped = life.step(world);
+            if world.files.is_stopped() || life.durable.has_failed() {
+                return Ok(Ended::Stopped);
+            }
+            stepped?;
+        }
+        if !to_the_end && world.chance(70) {
+            return Ok(Ended::Stopped);
+        }
+        life.finish(world)
+    }
+
+    fn begin(world: &mut World) -> Result<Life, String> {
+        let said = |e: &dyn std::error::Error| eddy::cli::chain(e);
+        let segment_bytes = world.random.pick(&[600, 2_000, 8_000]);
+        let config = journal::Config { segment_bytes, sealed_open_max: 2 };
+        world.files.make_folder(Path::new("/data")).map_err(|e| said(&e))?;
+        let journal = Arc::new(Journal::open_in(world.files.files(), Path::new("/data/state"), config).map_err(|e| said(&e))?);
+        let snapshots = Snapshots::open_in(world.files.files(), Path::new("/data/snapshots")).map_err(|e| said(&e))?;
+        snapshots.check(&journal).map_err(|e| said(&e))?;
+        let durable = Arc::new(Durable::new(Arc::clone(&journal), vec![], Fsync::Asked).map_err(|e| said(&e))?);
+        let workers = 2 + world.random.below(2);
+        let config = engine::Config {
+            workers,
+            views: views(),
+            tick_records_max: 0,
+            durable: Some(Arc::clone(&durable)),
+            by_hand: Some(world.random.draw()),
+            ..engine::Config::default()
+        };
+        let names = world.log.partitions().iter().map(|partition| format!("{partition:?}")).collect();
+        let inputs = parse::Inputs { names, spools: vec![], spares: None, clock: Arc::clone(&world.clock) as _ };
+        let (send, outputs) = unbounded();
+        let engine = Engine::start(config, inputs, Arc::clone(&world.texts) as _, send).map_err(|e| said(&e))?;
+        Ok(Life {
+            engine,
+            durable,
+            journal,
+            snapshot: snapshots.manifest.tick,
+            snapshots,
+            outputs,
+            frontiers: vec![0; workers],
+            open: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            rows: Rows::default(),
+            queue: vec![],
+            read: 0,
+            bound: 0,
+        })
+    }
+
+    /// As `replay` and `run` do it.
+    fn recover(&mut self, world: &mut World) -> Result<(), Wrong> {
+        let refused = |e: &dyn std::error::Error| Wrong::Refused(eddy::cli::chain(e));
+        let manifest = self.snapshots.manifest.clone();
+        let mut last = (manifest.tick, manifest.binding.clone());
+        self.engine.recover_tally(&manifest.tally);
+        if manifest.tick > 0 {
+            let (mut snapshot, mut versions) = (self.snapshots.read().map_err(|e| refused(&e))?, vec![]);
+            while let Some(version) = snapshot.version().map_err(|e| refused(&e))? {
+                stored::slice(version, &mut versions);
+            }
+            self.engine.recover_versions(manifest.tick, versions).map_err(|e| refused(&e))?;
+            self.ended.insert(manifest.tick);
+        }
+        let journal = Arc::clone(&self.journal);
+        let mut ticks = Ticks::after(&journal, manifest.tick);
+        let mut all = vec![];
+        while let Some(tick) = ticks.next_whole().map_err(|e| refused(&e))? {
+            all.push(tick);
+        }
+        for tick in self.as_the_bug_has_them(world, all) {
+            last = (tick.number, tick.binding().to_owned());
+            self.ended.insert(tick.number);
+            self.engine.recover(tick).map_err(|e| refused(&e))?;
+            self.drain(world)?;
+        }
+        self.engine.recovered(ticks.last).map_err(|e| refused(&e))?;
+        if world.files.is_stopped() {
+            return Ok(());
+        }
+        let (tick, binding) = last;
+        self.bound = if tick == 0 { 0 } else { binding.parse().map_err(|_| Wrong::Broken(format!("tick {tick} is made of {binding:?}")))? };
+        self.read = self.bound;
+        self.drain(world)?;
+        self.check_recovered(world, tick)
+    }
+
+    fn as_the_bug_has_them(&self, world: &World, mut ticks: Vec<Tick>) -> Vec<Tick> {
+        use eddy::clock::Clock;
+        match world.bug {
+            Some(Bug::Lump) if ticks.len() > 1 => {
+                let number = ticks.last().expect("some").number;
+                let binding = ticks.last().expect("some").binding().to_owned();
+                let mut frames: Vec<_> = ticks.into_iter().flat_map(|tick| tick.frames).collect();
+                frames.iter_mut().for_each(|frame| frame.head.binding.clone_from(&binding));
+                vec![Tick { number, frames }]
+            }
+            Some(Bug::CutFrames) => {
+                ticks.retain(|tick| tick.number <= world.sink.upper);
+                ticks
+            }
+            Some(Bug::ClockInReplay) => {
+                let now = world.clock.now_ms() as u64;
+                let mut before = self.snapshot;
+                for tick in &mut ticks {
+                    tick.number = (before + 1).max(now);
+                    before = tick.number;
+                }
+                ticks
+            }
+            _ => ticks,
+        }
+    }
+
+    fn check_recovered(&mut self, world: &mut World, tick: u64) -> Result<(), Wrong> {
+        world.note(tick);
+        if world.sink.upper > tick {
+            // As the running engine does where the state is behind a sink.
+            return Err(Wrong::Refused(format!("the state ends at tick {tick}, and a sink has {}", world.sink.upper)));
+        }
+        let at = world.bounds.get(&tick).copied();
+        if at != Some(self.bound) {
+            return Err(Wrong::Broken(format!("tick {tick} was made from {at:?} records, and is said to be made from {}", self.bound)));
+        }
+        if tick < world.told && !world.is_lying() {
+            return Err(Wrong::Broken(format!("tick {} was told, and the state ends at {tick}", world.told)));
+        }
+        // What was lost was never safe; its numbers are free again.
+        world.bounds.retain(|made, _| *made <= tick);
+        (world.told, world.safe) = (tick, tick);
+        self.check_counts(world)?;
+        Ok(())
+    }
+
+    /// Everything read is in a closed tick: the counts say so, and each of them once.
+    fn check_counts(&self, world: &World) -> Result<(), String> {
+        let (counts, expected) = (self.engine.counts().snapshot(), world.counts(self.bound));
+        let won = counts.applied + counts.ignored["stale"] + counts.ignored["repeated"];
+        let right = counts.adds_up()
+            && (counts.read, won, counts.dead_letters()) == (expected.read, expected.accepted, expected.dead.values().sum::<u64>());
+        if right { Ok(()) } else { Err(format!("after {} records the counts are {counts:?}, and not {expected:?}", self.bound)) }
+    }
+
+    fn step(&mut self, world: &mut World) -> Result<(), String> {
+        let what = world.random.below(100);
+        world.note(what as u64);
+        match what {
+            0..15 => drop(world.records_come()),
+            15..30 => self.read(world)?,
+            30..38 => self.end_tick(world)?,
+            38..75 => drop(by_hand::step()),
+            75..80 => self.sync(world),
+            80..90 => self.feed_sink(world)?,
+            90..94 => self.take_snapshot(world),
+            _ => world.time_passes(),
+        }
+        if world.files.is_stopped() { Ok(()) } else { self.drain(world).map_err(Wrong::text) }
+    }
+
+    /// The driver: some of what the log has goes to the workers.
+    fn read(&mut self, world: &mut World) -> Result<(), String> {
+        let bytes_max = world.random.pick(&[1, 500, 5_000]);
+        let records = world.log.read(PARTITION, self.read as u64, bytes_max).map_err(|e| e.to_string())?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.read += records.len();
+        self.engine.bind(self.read.to_string());
+        let tick = self.engine.open_tick();
+        if tick <= world.told || tick <= world.sink.upper {
+            return Err(format!("tick {tick} comes after {}", world.told.max(world.sink.upper)));
+        }
+        let input = world.log.partitions().iter().position(|partition| *partition == PARTITION).expect("it is there") as u32;
+        self.engine.send(Raw::Log { input, records }).map_err(|e| e.to_string())
+    }
+
+    fn end_tick(&mut self, world: &mut World) -> Result<(), String> {
+        if self.read == self.bound {
+            return Ok(());
+        }
+        let tick = self.engine.open_tick();
+        (self.bound, world.ticks) = (self.read, world.ticks + 1);
+        world.bounds.insert(tick, self.bound);
+        self.ended.insert(tick);
+        if world.bug == Some(Bug::AckBeforeFrame) {
+            world.told = tick;
+        }
+        self.engine.close_tick().map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    fn sync(&mut self, world: &mut World) {
+        let closed = world.told;
+        if self.durable.sync().is_ok() && world.bug != Some(Bug::AckBeforeFrame) {
+            world.safe = closed;
+        }
+    }
+
+    /// Snapshots hold what every external sink has, and no more.
+    fn take_snapshot(&mut self, world: &mut World) {
+        let behind = world.sink.upper < world.told || !self.ended.is_empty();
+        if behind && world.bug != Some(Bug::SnapshotBeyondUpper) {
+            return;
+        }
+        // One that cannot be made is made later.
+        let _ = self.snapshots.take(&self.journal);
+    }
+
+    /// The external sink gets the next tick, if that is safe.
+    fn feed_sink(&mut self, world: &mut World) -> Result<(), String> {
+        match self.queue.first() {
+            Some((tick, _)) if *tick <= world.safe => {}
+            _ => return Ok(()),
+        }
+        let (tick, changes) = &self.queue[0];
+        world.write_sink(*tick, changes)?;
+        if *tick <= world.sink.upper {
+            self.queue.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Takes what has come out; ticks that have closed are shown, whole and in order.
+    fn drain(&mut self, world: &mut World) -> Result<(), Wrong> {
+        for output in self.outputs.try_iter() {
+            match output {
+                Output::Changes { tick, changes } => self.open.entry(tick).or_default().push(changes),
+                Output::Closed { worker, frontier } => self.frontiers[worker] = frontier.unwrap_or(u64::MAX),
+                _ => {}
+            }
+        }
+        let frontier = *self.frontiers.iter().min().expect("some workers");
+        while let Some(tick) = self.ended.first().copied().filter(|tick| *tick < frontier) {
+            self.ended.pop_first();
+            let changes = self.open.remove(&tick).unwrap_or_default();
+            for changes in &changes {
+                changes.iter().for_each(|change| self.rows.set(changes.view.name, change.key, change.row));
+            }
+            world.check("local view", tick, &self.rows).map_err(Wrong::Broken)?;
+            world.told = world.told.max(tick);
+            world.note(tick);
+            self.queue.push((tick, changes));
+        }
+        Ok(())
+    }
+
+    /// Reads everything, waits for it, and gives it to the sink.
+    fn finish(mut self, world: &mut World) -> Result<Ended, String> {
+        while world.records_come() {}
+        assert!(world.have_all_come());
+        loop {
+            while self.read < world.records() {
+                self.read(world)?;
+            }
+            self.end_tick(world)?;
+            for _ in 0..20_000 {
+                by_hand::step();
+                if self.engine.frontiers().frontier() > *self.ended.last().unwrap_or(&0) {
+                    break;
+                }
+            }
+            if world.files.is_stopped() || self.durable.has_failed() {
+                return Ok(Ended::Stopped);
+            }
+            self.drain(world).map_err(Wrong::text)?;
+            self.sync(world);
+            self.feed_sink(world)?;
+            if world.files.is_stopped() || self.durable.has_failed() {
+                return Ok(Ended::Stopped);
+            }
+            if self.queue.is_empty() {
+                break;
+            }
+        }
+        self.check_counts(world)?;
+        if world.sink.upper != world.told {
+            return Err(format!("the sink ends at tick {}, the views at {}", world.sink.upper, world.told));
+        }
+        Ok(Ended::Finished)
+    }
+}
+
+/// What can be wrong with a recovery.
+pub enum Wrong {
+    Refused(String),
+    Broken(String),
+}
+
+impl Wrong {
+    fn text(self) -> String {
+        match self {
+            Wrong::Refused(text) | Wrong::Broken(text) => text,
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(text: String) -> Wrong {
+        Wrong::Broken(text)
+    }
+}

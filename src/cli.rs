@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod replay;
+mod run;
 mod show;
 
 use std::process::ExitCode;
@@ -87,6 +88,7 @@ enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
     Replay(replay::Replay),
+    Run(run::Run),
     Show(show::Show),
 }
 
@@ -96,6 +98,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Run(run) => run.run(),
         Command::Show(show) => show.run(),
     }
 }

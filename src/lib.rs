@@ -8,6 +8,7 @@ pub mod demo;
 pub mod engine;
 pub mod files;
 pub mod journal;
+pub mod live;
 pub mod log;
 pub mod messenger;
 pub mod progress;

@@ -15,6 +15,10 @@
 //! 1. `snapshot.json` names whole runs that are on disk, and all that the ticks up to its own left. It is replaced at once.
 //! 2. Frames go only after the snapshot that has them is named.
 //! 3. A run holds an id once; that of a later run wins.
+//! 4. Its tick is at or before the recovery point: what comes after is fed tick by tick.
+
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -122,9 +126,9 @@ impl Snapshots {
         Merge::new(&*self.files, &self.dir, &self.manifest.runs)
     }
 
-    /// Makes a snapshot of the ticks in the journal's sealed segments, if there are any, and lets go of their frames.
-    pub fn take(&mut self, journal: &Journal) -> Result<(), Error> {
-        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick);
+    /// Makes a snapshot of the ticks up to `upto` in the journal's sealed segments, if there are any, and lets go of their frames.
+    pub fn take(&mut self, journal: &Journal, upto: u64) -> Result<(), Error> {
+        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick, upto);
         let mut next = self.manifest.clone();
         let (mut frames, mut letters) = (vec![], vec![]);
         while let Some(tick) = ticks.next_whole()? {

@@ -5,12 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, unbounded};
-use eddy::engine::durable::{Durable, Fsync, Tick, Ticks};
+use eddy::clock::Clock;
+use eddy::engine::durable::{Durable, Fsync, NoRoom, Referred, Tick, Ticks};
+use eddy::engine::recovery::{self, Kept};
 use eddy::engine::snapshot::Snapshots;
 use eddy::engine::{self, Engine, Output, Raw, by_hand, parse};
 use eddy::files::Files;
 use eddy::journal::{self, Journal};
 use eddy::log::Log;
+use eddy::spool::Spool;
 use eddy_schemas::{Changes, stored};
 
 use super::rows::{Rows, views};
@@ -30,8 +33,6 @@ pub enum Ended {
 pub struct Life {
     engine: Engine,
     durable: Arc<Durable>,
-    journal: Arc<Journal>,
-    snapshots: Snapshots,
     outputs: Receiver<Output>,
     /// The frontier of each worker.
     frontiers: Vec<u64>,
@@ -39,8 +40,8 @@ pub struct Life {
     open: BTreeMap<u64, Vec<Changes>>,
     ended: BTreeSet<u64>,
     rows: Rows,
-    /// Ticks of the snapshot's parts mean nothing by themselves.
-    snapshot: u64,
+    /// What is to be recovered.
+    state: Option<State>,
     /// What the external sink has not been given yet.
     queue: Vec<(u64, Vec<Changes>)>,
     /// Records read from the log, and those before the last tick.
@@ -80,13 +81,16 @@ impl Life {
 
     fn begin(world: &mut World) -> Result<Life, String> {
         let said = |e: &dyn std::error::Error| eddy::cli::chain(e);
-        let segment_bytes = world.random.pick(&[600, 2_000, 8_000]);
-        let config = journal::Config { segment_bytes, sealed_open_max: 2 };
-        world.files.make_folder(Path::new("/data")).map_err(|e| said(&e))?;
-        let journal = Arc::new(Journal::open_in(world.files.files(), Path::new("/data/state"), config).map_err(|e| said(&e))?);
-        let snapshots = Snapshots::open_in(world.files.files(), Path::new("/data/snapshots")).map_err(|e| said(&e))?;
-        snapshots.check(&journal).map_err(|e| said(&e))?;
-        let durable = Arc::new(Durable::new(Arc::clone(&journal), vec![], Fsync::Asked).map_err(|e| said(&e))?);
+        let state = State::open(world)?;
+        // Frames refer to the log, which is elsewhere.
+        let referred: Arc<dyn Referred> = Arc::new(Vec::<Arc<Spool>>::new());
+        let durable = match &state {
+            State::Kept(kept) => kept.durable(referred, Fsync::Asked, NoRoom::Fails).map_err(|e| said(&e))?,
+            State::Bug(journal, _) => {
+                Arc::new(Durable::new(Arc::clone(journal), referred, Fsync::Asked, NoRoom::Fails).map_err(|e| said(&e))?)
+            }
+        };
+        durable.set_recovery_point(world.sink.upper);
         let workers = 2 + world.random.below(2);
         let config = engine::Config {
             workers,
@@ -103,9 +107,7 @@ impl Life {
         Ok(Life {
             engine,
             durable,
-            journal,
-            snapshot: snapshots.manifest.tick,
-            snapshots,
+            state: Some(state),
             outputs,
             frontiers: vec![0; workers],
             open: BTreeMap::new(),
@@ -117,68 +119,70 @@ impl Life {
         })
     }
 
-    /// As `replay` and `run` do it.
+    /// As `replay` and `run` do it; or as a bug has it.
     fn recover(&mut self, world: &mut World) -> Result<(), Wrong> {
         let refused = |e: &dyn std::error::Error| Wrong::Refused(eddy::cli::chain(e));
-        let manifest = self.snapshots.manifest.clone();
-        let mut last = (manifest.tick, manifest.binding.clone());
-        self.engine.recover_tally(&manifest.tally);
-        if manifest.tick > 0 {
-            let (mut snapshot, mut versions) = (self.snapshots.read().map_err(|e| refused(&e))?, vec![]);
-            while let Some(version) = snapshot.version().map_err(|e| refused(&e))? {
-                stored::slice(version, &mut versions);
+        let state = self.state.take().expect("recovered once");
+        let mut ticks = vec![];
+        let binding = match state {
+            State::Kept(kept) => {
+                let snapshot = (kept.snapshot().0, kept.snapshot().1.to_owned());
+                let durable = Arc::clone(&self.durable);
+                let binding = kept.recover(&mut self.engine, &durable, |step| {
+                    let binding = step.binding.or_else(|| (step.tick == snapshot.0).then_some(&*snapshot.1));
+                    ticks.extend(binding.map(|binding| (step.tick, binding.to_owned())));
+                    true
+                });
+                binding.map_err(|e| refused(&e))?.expect("nobody ends it")
             }
-            self.engine.recover_versions(manifest.tick, versions).map_err(|e| refused(&e))?;
-            self.ended.insert(manifest.tick);
-        }
-        let journal = Arc::clone(&self.journal);
-        let mut ticks = Ticks::after(&journal, manifest.tick);
-        let mut all = vec![];
-        while let Some(tick) = ticks.next_whole().map_err(|e| refused(&e))? {
-            all.push(tick);
-        }
-        for tick in self.as_the_bug_has_them(world, all) {
-            last = (tick.number, tick.binding().to_owned());
-            self.ended.insert(tick.number);
-            self.engine.recover(tick).map_err(|e| refused(&e))?;
-            self.drain(world)?;
-        }
-        self.engine.recovered(ticks.last).map_err(|e| refused(&e))?;
+            State::Bug(journal, snapshots) => self.recover_wrongly(world, &journal, snapshots, &mut ticks).map_err(|e| refused(&e))?,
+        };
         if world.files.is_stopped() {
             return Ok(());
         }
-        let (tick, binding) = last;
-        self.bound = if tick == 0 { 0 } else { binding.parse().map_err(|_| Wrong::Broken(format!("tick {tick} is made of {binding:?}")))? };
+        self.ended.extend(ticks.iter().map(|(tick, _)| *tick));
+        for (tick, binding) in &ticks {
+            let made = world.bounds.get(tick).map(ToString::to_string);
+            if made.as_ref() != Some(binding) {
+                return Err(Wrong::Broken(format!("tick {tick} was made from {made:?} records, and is said to be made from {binding}")));
+            }
+        }
+        self.bound = binding.parse().unwrap_or(0);
         self.read = self.bound;
+        self.engine.bind(binding);
         self.drain(world)?;
-        self.check_recovered(world, tick)
+        self.check_recovered(world, ticks.last().map_or(0, |(tick, _)| *tick))
     }
 
-    fn as_the_bug_has_them(&self, world: &World, mut ticks: Vec<Tick>) -> Vec<Tick> {
-        use eddy::clock::Clock;
-        match world.bug {
-            Some(Bug::Lump) if ticks.len() > 1 => {
-                let number = ticks.last().expect("some").number;
-                let binding = ticks.last().expect("some").binding().to_owned();
-                let mut frames: Vec<_> = ticks.into_iter().flat_map(|tick| tick.frames).collect();
-                frames.iter_mut().for_each(|frame| frame.head.binding.clone_from(&binding));
-                vec![Tick { number, frames }]
+    fn recover_wrongly(
+        &mut self,
+        world: &World,
+        journal: &Journal,
+        snapshots: Snapshots,
+        fed: &mut Vec<(u64, String)>,
+    ) -> Result<String, engine::Error> {
+        let manifest = snapshots.manifest.clone();
+        self.engine.recover_tally(&manifest.tally);
+        if manifest.tick > 0 {
+            let (mut snapshot, mut versions) = (snapshots.read()?, vec![]);
+            while let Some(version) = snapshot.version()? {
+                stored::slice(version, &mut versions);
             }
-            Some(Bug::CutFrames) => {
-                ticks.retain(|tick| tick.number <= world.sink.upper);
-                ticks
-            }
-            Some(Bug::ClockInReplay) => {
-                let now = world.clock.now_ms() as u64;
-                let mut before = self.snapshot;
-                for tick in &mut ticks {
-                    tick.number = (before + 1).max(now);
-                    before = tick.number;
-                }
-                ticks
-            }
-            _ => ticks,
+            self.engine.recover_versions(manifest.tick, versions)?;
+            fed.push((manifest.tick, manifest.binding.clone()));
         }
+        let mut ticks = Ticks::after(journal, manifest.tick);
+        let mut all = vec![];
+        while let Some(tick) = ticks.next_whole()? {
+            all.push(tick);
+        }
+        for tick in as_the_bug_has_them(world, manifest.tick, all) {
+            fed.push((tick.number, tick.binding().to_owned()));
+            self.engine.recover(tick)?;
+        }
+        self.engine.recovered(ticks.last)?;
+        self.durable.keep_small(snapshots).map_err(|e| engine::Error::Start(e.to_string()))?;
+        Ok(fed.last().map(|(_, binding)| binding.clone()).unwrap_or_default())
     }
 
     fn check_recovered(&mut self, world: &mut World, tick: u64) -> Result<(), Wrong> {
@@ -186,10 +190,6 @@ impl Life {
         if world.sink.upper > tick {
             // As the running engine does where the state is behind a sink.
             return Err(Wrong::Refused(format!("the state ends at tick {tick}, and a sink has {}", world.sink.upper)));
-        }
-        let at = world.bounds.get(&tick).copied();
-        if at != Some(self.bound) {
-            return Err(Wrong::Broken(format!("tick {tick} was made from {at:?} records, and is said to be made from {}", self.bound)));
         }
         if tick < world.told && !world.is_lying() {
             return Err(Wrong::Broken(format!("tick {} was told, and the state ends at {tick}", world.told)));
@@ -266,12 +266,9 @@ impl Life {
 
     /// Snapshots hold what every external sink has, and no more.
     fn take_snapshot(&mut self, world: &mut World) {
-        let behind = world.sink.upper < world.told || !self.ended.is_empty();
-        if behind && world.bug != Some(Bug::SnapshotBeyondUpper) {
-            return;
-        }
+        self.durable.set_recovery_point(if world.bug == Some(Bug::SnapshotBeyondUpper) { u64::MAX } else { world.sink.upper });
         // One that cannot be made is made later.
-        let _ = self.snapshots.take(&self.journal);
+        let _ = self.durable.take_snapshot();
     }
 
     /// The external sink gets the next tick, if that is safe.
@@ -345,6 +342,55 @@ impl Life {
             return Err(format!("the sink ends at tick {}, the views at {}", world.sink.upper, world.told));
         }
         Ok(Ended::Finished)
+    }
+}
+
+/// The state of the durable engine, opened.
+enum State {
+    Kept(Kept),
+    /// Where the recovery is to be wrong.
+    Bug(Arc<Journal>, Snapshots),
+}
+
+impl State {
+    fn open(world: &mut World) -> Result<State, String> {
+        let said = |e: &dyn std::error::Error| eddy::cli::chain(e);
+        let (files, folder) = (world.files.files(), Path::new("/data"));
+        let snapshot_bytes = world.random.pick(&[600, 2_000, 8_000]);
+        files.make_folder(folder).map_err(|e| said(&e))?;
+        if !matches!(world.bug, Some(Bug::Lump | Bug::CutFrames | Bug::ClockInReplay)) {
+            let config = recovery::Config { folder: folder.into(), fsync: Fsync::Asked, snapshot_bytes };
+            return Kept::open_in(&files, &config).map(State::Kept).map_err(|e| said(&e));
+        }
+        let config = journal::Config { segment_bytes: snapshot_bytes, sealed_open_max: 2 };
+        let journal = Journal::open_in(Arc::clone(&files), &folder.join("state"), config).map_err(|e| said(&e))?;
+        let snapshots = Snapshots::open_in(files, &folder.join("snapshots")).map_err(|e| said(&e))?;
+        Ok(State::Bug(Arc::new(journal), snapshots))
+    }
+}
+
+fn as_the_bug_has_them(world: &World, snapshot: u64, mut ticks: Vec<Tick>) -> Vec<Tick> {
+    match world.bug {
+        Some(Bug::Lump) if ticks.len() > 1 => {
+            let number = ticks.last().expect("some").number;
+            let binding = ticks.last().expect("some").binding().to_owned();
+            let mut frames: Vec<_> = ticks.into_iter().flat_map(|tick| tick.frames).collect();
+            frames.iter_mut().for_each(|frame| frame.head.binding.clone_from(&binding));
+            vec![Tick { number, frames }]
+        }
+        Some(Bug::CutFrames) => {
+            ticks.retain(|tick| tick.number <= world.sink.upper);
+            ticks
+        }
+        Some(Bug::ClockInReplay) => {
+            let mut before = snapshot;
+            for tick in &mut ticks {
+                tick.number = (before + 1).max(world.clock.now_ms() as u64);
+                before = tick.number;
+            }
+            ticks
+        }
+        _ => ticks,
     }
 }
 

@@ -151,7 +151,13 @@ impl World {
             }
             self.end_process();
         }
-        Ok(format!("{lives} lives, {} ticks, {} records, {} file operations, trace {:016x}", self.ticks, self.came.len(), self.files.operations(), self.trace))
+        Ok(format!(
+            "{lives} lives, {} ticks, {} records, {} file operations, trace {:016x}",
+            self.ticks,
+            self.came.len(),
+            self.files.operations(),
+            self.trace
+        ))
     }
 
     /// A fault is to come, most of the time; most of them end the process.

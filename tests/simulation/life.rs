@@ -10,7 +10,6 @@ use eddy::engine::durable::{Durable, Fsync, NoRoom, Referred, Tick, Ticks};
 use eddy::engine::recovery::{self, Kept};
 use eddy::engine::snapshot::Snapshots;
 use eddy::engine::{self, Engine, Output, Raw, by_hand, parse};
-use eddy::files::Files;
 use eddy::journal::{self, Journal};
 use eddy::log::Log;
 use eddy::spool::Spool;
@@ -19,7 +18,9 @@ use eddy_schemas::{Changes, stored};
 use super::rows::{Rows, views};
 use super::world::{Bug, PARTITION, World};
 
-const STEPS_MAX: usize = 400;
+const STEPS_MAX: usize = 160;
+/// Ticks that the sink can lack at the end, and tries that it stops in the middle of.
+const FINISH_MAX: usize = 10_000;
 
 pub enum Ended {
     /// All records are in every view and in the sink.
@@ -214,10 +215,10 @@ impl Life {
         let what = world.random.below(100);
         world.note(what as u64);
         match what {
-            0..15 => drop(world.records_come()),
-            15..30 => self.read(world)?,
-            30..38 => self.end_tick(world)?,
-            38..75 => drop(by_hand::step()),
+            0..12 => drop(world.records_come()),
+            12..27 => self.read(world)?,
+            27..40 => self.end_tick(world)?,
+            40..75 => (0..world.random.below(16)).for_each(|_| drop(by_hand::step())),
             75..80 => self.sync(world),
             80..90 => self.feed_sink(world)?,
             90..94 => self.take_snapshot(world),
@@ -228,7 +229,7 @@ impl Life {
 
     /// The driver: some of what the log has goes to the workers.
     fn read(&mut self, world: &mut World) -> Result<(), String> {
-        let bytes_max = world.random.pick(&[1, 500, 5_000]);
+        let bytes_max = world.random.pick(&[1, 1, 500, 3_000]);
         let records = world.log.read(PARTITION, self.read as u64, bytes_max).map_err(|e| e.to_string())?;
         if records.is_empty() {
             return Ok(());
@@ -259,7 +260,7 @@ impl Life {
 
     fn sync(&mut self, world: &mut World) {
         let closed = world.told;
-        if self.durable.sync().is_ok() && world.bug != Some(Bug::AckBeforeFrame) {
+        if self.durable.sync().is_ok() {
             world.safe = closed;
         }
     }
@@ -313,7 +314,7 @@ impl Life {
     fn finish(mut self, world: &mut World) -> Result<Ended, String> {
         while world.records_come() {}
         assert!(world.have_all_come());
-        loop {
+        for _ in 0..FINISH_MAX {
             while self.read < world.records() {
                 self.read(world)?;
             }
@@ -336,6 +337,9 @@ impl Life {
             if self.queue.is_empty() {
                 break;
             }
+        }
+        if !self.queue.is_empty() {
+            return Err("the external sink does not come to the end".into());
         }
         self.check_counts(world)?;
         if world.sink.upper != world.told {

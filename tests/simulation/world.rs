@@ -1,7 +1,9 @@
 //! What outlives processes: the disk, the log, the clock, an external sink; and what was told to somebody.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eddy::clock::{Clock, Manual};
@@ -15,12 +17,12 @@ use super::life::{Ended, Life};
 use super::rows::Rows;
 use crate::generate::{self, NOW, Random, Shape};
 use crate::oracle::parse::{Context, Outcome, records};
-use crate::oracle::{self, Oracle};
+use crate::oracle::{self, Oracle, Tables};
 
 /// How far the clock is from `NOW`, seconds, at most.
 const CLOCK_S_MAX: i64 = 3 * 86_400;
-/// Processes of one world, and steps of one process, at most.
-const LIVES_MAX: usize = 8;
+/// Processes of one world.
+const LIVES_MAX: usize = 6;
 
 /// What the simulated driver does wrong, to see that it is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,11 +78,15 @@ pub struct World {
     pub told: u64,
     /// The last tick that is safe against a power cut.
     pub safe: u64,
+    /// The fault of this life ends it; else it is an error that may or may not.
+    stops: bool,
     /// Syncs have lied: records may be lost, but nothing may be wrong.
     lying: bool,
     /// What happened, hashed.
     trace: u64,
     pub ticks: usize,
+    /// What was recomputed, by the number of records.
+    recomputed: RefCell<BTreeMap<usize, Rc<Tables>>>,
 }
 
 /// The partition that everything is in.
@@ -119,7 +125,9 @@ impl World {
             bounds: BTreeMap::from([(0, 0)]),
             told: 0,
             safe: 0,
+            stops: true,
             lying,
+            recomputed: RefCell::default(),
             trace: 0xcbf2_9ce4_8422_2325,
             ticks: 0,
             random,
@@ -146,6 +154,8 @@ impl World {
                 Ok(Ended::Stopped) if last => return Err("the last life was stopped by nothing".into()),
                 Ok(Ended::Stopped) => {}
                 Ok(Ended::Refused(_)) if self.lying => break,
+                // There was no room to begin in.
+                Ok(Ended::Refused(_)) if !self.stops => {}
                 Ok(Ended::Refused(why)) => return Err(format!("the state is refused: {why}")),
                 Err(wrong) => return Err(format!("life {lives}: {wrong}")),
             }
@@ -162,12 +172,14 @@ impl World {
 
     /// A fault is to come, most of the time; most of them end the process.
     fn disturb(&mut self) {
+        self.stops = true;
         if self.random.chance(15) {
             return;
         }
         let done = self.random.pick(&[Done::Nothing, Done::Part, Done::All]);
-        let after = 1 + self.random.below(120) as u64;
-        self.files.fault(Fault { after, done, stop: self.random.chance(85), error: io::ErrorKind::StorageFull });
+        let after = 1 + self.random.below(80) as u64;
+        self.stops = self.random.chance(85);
+        self.files.fault(Fault { after, done, stop: self.stops, error: io::ErrorKind::StorageFull });
     }
 
     fn end_process(&mut self) {
@@ -196,7 +208,7 @@ impl World {
 
     /// Some records come to the log; false where there are no more.
     pub fn records_come(&mut self) -> bool {
-        for _ in 0..1 + self.random.below(6) {
+        for _ in 0..1 + self.random.below(3) {
             let Some(line) = self.coming.pop() else { return false };
             let received_at_ms = (NOW + self.came.len() as i64) * 1_000;
             let append = Append { key: vec![], value: line.clone().into_bytes(), received_at_ms };
@@ -239,7 +251,9 @@ impl World {
     /// Rows have to be those that a recompute gives at that tick.
     pub fn check(&self, whose: &str, tick: u64, rows: &Rows) -> Result<(), String> {
         let records = *self.bounds.get(&tick).ok_or_else(|| format!("{whose}: nobody made a tick {tick}"))?;
-        match rows.difference(&self.oracle(records).tables(), &*self.texts) {
+        let recompute = || Rc::new(self.oracle(records).tables());
+        let tables = Rc::clone(self.recomputed.borrow_mut().entry(records).or_insert_with(recompute));
+        match rows.difference(&tables, &*self.texts) {
             None => Ok(()),
             Some(difference) => Err(format!("{whose}, tick {tick}, {records} records: {difference}")),
         }

@@ -14,9 +14,6 @@ use serde::de::DeserializeOwned;
 use crate::files::{self, Files, Open};
 use files::disk::Disk;
 
-/// What the names begin with of records that are not whole yet.
-const NEW: &str = ".new-";
-
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{} cannot be read", .path.display())]
@@ -36,7 +33,7 @@ pub fn write(path: &Path, format: u32, value: &impl Serialize) -> io::Result<()>
 pub fn write_in(files: &dyn Files, path: &Path, format: u32, value: &impl Serialize) -> io::Result<()> {
     let body = serde_json::to_vec_pretty(value)?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(io::ErrorKind::InvalidInput.into()) };
-    let new = folder.join(format!("{NEW}{}", name.display()));
+    let new = folder.join(format!(".new-{}", name.display()));
     let mut bytes = format!("eddy {format} {:08x}\n", crc32fast::hash(&body)).into_bytes();
     bytes.extend_from_slice(&body);
     let file = files.open(&new, Open::New)?;
@@ -45,12 +42,6 @@ pub fn write_in(files: &dyn Files, path: &Path, format: u32, value: &impl Serial
     // If we crash here, the next writer takes the file that is beside its place.
     files.rename(&new, path)?;
     files.sync_folder(folder)
-}
-
-/// Removes what a crash has left of records that were being replaced.
-pub fn sweep(folder: &Path) -> io::Result<()> {
-    let names = Disk.names(folder)?;
-    names.iter().filter(|name| name.starts_with(NEW)).try_for_each(|name| Disk.remove(&folder.join(name)))
 }
 
 /// What the file holds; none where there is none. A format above `known` is refused.

@@ -116,7 +116,6 @@ impl Changelog {
         let folder = &config.folder;
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "make"))?;
         let lock = Lock::take(folder)?;
-        record::sweep(folder).map_err(Error::io(folder, "clean"))?;
         let path = folder.join("upper.json");
         let files = Files::new(folder, config.file_bytes);
         let upper = match record::read::<Upper>(&path, FORMAT)? {

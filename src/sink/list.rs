@@ -41,7 +41,6 @@ impl List {
     pub fn agree(folder: &Path, given: &[PathBuf], dropped: &[PathBuf]) -> Result<List, Error> {
         let path = folder.join("sinks.json");
         let failed = |source| Error::Write { path: path.clone(), source };
-        record::sweep(folder).map_err(failed)?;
         let mut list = record::read::<List>(&path, FORMAT)?.unwrap_or_default();
         if list.state.is_empty() {
             list.state = random().map_err(failed)?;

@@ -49,7 +49,9 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
         command.args(["run", "--listen", "127.0.0.1:0", "--snapshot-bytes", "30000", "--changelog-file-bytes", "100000"]);
         command.args(["--changelog-rest-ms", "150", "--workers", &workers.to_string(), "--data-dir"]).arg(self.data()).arg(&self.file);
-        changelogs.iter().for_each(|number| drop(command.arg("--changelog").arg(self.changes(*number))));
+        for number in changelogs {
+            command.arg("--changelog").arg(self.changes(*number));
+        }
         command.env("RUST_BACKTRACE", "0").stdin(Stdio::null());
         command
     }

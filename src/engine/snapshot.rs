@@ -310,7 +310,7 @@ impl Reader {
     fn new(files: &dyn Files, dir: &Path, run: &Run) -> Result<Self, Error> {
         let path = dir.join(run_name(run.number));
         let file = files.open(&path, Open::Read).map_err(at(&path))?;
-        if file.len().map_err(at(&path))? != run.bytes {
+        if file.size().map_err(at(&path))? != run.bytes {
             return Err(damaged(&path, "its length"));
         }
         let mut reader = Reader {

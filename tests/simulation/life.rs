@@ -218,7 +218,11 @@ impl Life {
             0..12 => drop(world.records_come()),
             12..27 => self.read(world)?,
             27..40 => self.end_tick(world)?,
-            40..75 => (0..world.random.below(16)).for_each(|_| drop(by_hand::step())),
+            40..75 => {
+                for _ in 0..world.random.below(16) {
+                    by_hand::step();
+                }
+            }
             75..80 => self.sync(world),
             80..90 => self.feed_sink(world)?,
             90..94 => self.take_snapshot(world),

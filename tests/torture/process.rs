@@ -1,6 +1,6 @@
 //! An `eddy run`, from outside.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use super::WAIT_MAX;
 use super::changes::field;
 use crate::oracle::Tables;
+
+/// Who wrote the last line.
+pub const LAST: &str = "reddit:the_last";
 
 /// Where it all stands.
 pub struct Place {
@@ -139,6 +142,21 @@ impl Run {
         while self.counters().read < records {
             assert!(from.elapsed() < WAIT_MAX, "{} of {records} were read\n{again}", self.counters().read);
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until all lines are visible, the last of which nobody has appended yet: its tick comes after all of theirs.
+    pub fn shows_all(&self, place: &Place, lines: &[String], again: &str) {
+        let (last, before) = lines.split_last().expect("some lines");
+        self.has_read(before.len() as u64, again);
+        let mut file = std::fs::File::options().append(true).open(&place.file).expect("it is there");
+        file.write_all(format!("{last}\n").as_bytes()).expect("room");
+        let from = Instant::now();
+        // What is counted is told a moment after it is visible.
+        let is_told = |c: Counters| c.read == lines.len() as u64 && c.read == c.applied + c.ignored + c.dead;
+        while self.get(&format!("/v1/users/{LAST}")).0 != 200 || !is_told(self.counters()) {
+            assert!(from.elapsed() < WAIT_MAX, "the last line is not shown\n{again}");
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -228,7 +228,8 @@ impl Life {
             90..94 => self.take_snapshot(world),
             _ => world.time_passes(),
         }
-        if world.files.is_stopped() { Ok(()) } else { self.drain(world).map_err(Wrong::text) }
+        // As every sink looks: what has closed without its frame is told to nobody.
+        if world.files.is_stopped() || self.durable.has_failed() { Ok(()) } else { self.drain(world).map_err(Wrong::text) }
     }
 
     /// The driver: some of what the log has goes to the workers.

@@ -1,7 +1,7 @@
 //! What is kept by hour or day, until that has passed.
 //!
 //! ```text
-//!   [ passed | first | ... ]        add(unit, key) --> calendar --[ pass ]--> next: the keys of a unit that has passed
+//!   [ passed | first | ... ]        add(unit, key) --> calendar --[ pass ]--> next_passed: the keys of a unit that has passed
 //! ```
 //!
 //! # Invariants
@@ -52,7 +52,7 @@ impl<K> Until<K> {
     }
 
     /// The keys of a unit that has passed, the earliest first.
-    pub fn next(&mut self) -> Option<(i32, Vec<K>)> {
+    pub fn next_passed(&mut self) -> Option<(i32, Vec<K>)> {
         let (unit, keys) = self.due.due(self.first.checked_sub(1)?)?;
         Some((i32::try_from(unit).expect("added as such"), keys))
     }
@@ -67,12 +67,12 @@ mod tests {
         let mut until = Until::hours(Some(60));
         until.add(2, 'a');
         until.pass(3 * HOUR_S + 60);
-        assert!(!until.has_passed(2) && until.next().is_none());
+        assert!(!until.has_passed(2) && until.next_passed().is_none());
         until.pass(3 * HOUR_S + 61);
         assert!(until.has_passed(2) && !until.has_passed(3));
         until.pass(0);
-        assert_eq!(until.next(), Some((2, vec!['a'])));
-        assert_eq!(until.next(), None);
+        assert_eq!(until.next_passed(), Some((2, vec!['a'])));
+        assert_eq!(until.next_passed(), None);
     }
 
     #[test]
@@ -80,6 +80,6 @@ mod tests {
         let mut until = Until::days(None);
         until.add(0, ());
         until.pass(1 << 40);
-        assert!(!until.has_passed(0) && until.next().is_none());
+        assert!(!until.has_passed(0) && until.next_passed().is_none());
     }
 }

@@ -16,6 +16,7 @@
 //!    by the same clock, after their tick.
 
 pub mod batch;
+pub mod by_hand;
 pub mod counts;
 pub mod durable;
 pub mod frontiers;
@@ -31,7 +32,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 use eddy_schemas::Changes;
@@ -64,6 +65,8 @@ pub struct Config {
     pub durable: Option<Arc<Durable>>,
     /// How long messages stay, and rows of hours and days.
     pub keep: Keep,
+    /// A seed: workers have no threads and are stepped by who waits for them and by [`by_hand::step`], in an order that follows from it.
+    pub by_hand: Option<u64>,
 }
 
 impl Default for Config {
@@ -76,6 +79,7 @@ impl Default for Config {
             batches_waiting_max: 4,
             durable: None,
             keep: Keep::default(),
+            by_hand: None,
         }
     }
 }
@@ -104,7 +108,7 @@ pub enum Error {
 pub struct Engine {
     config: Config,
     feeders: Vec<Feeder>,
-    guards: timely::communication::WorkerGuards<()>,
+    workers: Workers,
     frontiers: Arc<Frontiers>,
     counts: Arc<Counts>,
     outputs: Sender<Output>,
@@ -120,6 +124,12 @@ pub struct Engine {
     told: Option<Time>,
     next_worker: usize,
     ticking: Ticking,
+}
+
+/// Who steps the workers.
+enum Workers {
+    Threads(timely::communication::WorkerGuards<()>),
+    ByHand(by_hand::Workers),
 }
 
 /// How far the clock may run ahead of the monotonic clock: what people correct, and not a jump by a year, which no tick could take back.
@@ -150,8 +160,8 @@ impl Engine {
     pub fn start(config: Config, inputs: parse::Inputs, texts: Arc<dyn Texts>, outputs: Sender<Output>) -> Result<Engine, Error> {
         let ticking = Ticking::new(Arc::clone(&inputs.clock));
         let counts = Arc::new(Counts::default());
-        let frontiers = Arc::new(Frontiers::new(config.workers));
-        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| bounded(config.batches_waiting_max)).unzip();
+        let frontiers = Arc::new(Frontiers::new(config.workers, config.by_hand.map(|_| by_hand::step as fn() -> bool)));
+        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queue(&config)).unzip();
         let (ready, activators) = bounded(config.workers);
         let plan = worker::Plan {
             views: config.views.clone(),
@@ -164,13 +174,16 @@ impl Engine {
             keep: config.keep,
             ready,
         };
-        let guards = worker::spawn(plan, receivers).map_err(Error::Start)?;
+        let workers = match config.by_hand {
+            None => Workers::Threads(worker::spawn(plan, receivers).map_err(Error::Start)?),
+            Some(seed) => Workers::ByHand(by_hand::start(&plan, &receivers, seed)),
+        };
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
         Ok(Engine {
             config,
             feeders,
-            guards,
+            workers,
             frontiers,
             counts,
             outputs,
@@ -301,11 +314,19 @@ impl Engine {
     pub fn finish(mut self) -> Result<(), Error> {
         self.close_tick()?;
         self.feeders.clear();
-        for ended in self.guards.join() {
-            ended.map_err(Error::Worker)?;
+        match self.workers {
+            Workers::Threads(guards) => guards.join().into_iter().try_for_each(|ended| ended.map_err(Error::Worker)),
+            Workers::ByHand(workers) => {
+                workers.join();
+                Ok(())
+            }
         }
-        Ok(())
     }
+}
+
+/// A worker's queue. One that is stepped by who sends has no bound: who waits for room in it would wait for ever.
+fn queue(config: &Config) -> (Sender<Feed>, Receiver<Feed>) {
+    if config.by_hand.is_some() { unbounded() } else { bounded(config.batches_waiting_max) }
 }
 
 fn collect(

@@ -1,9 +1,8 @@
 //! Who answers whom: live messages joined with the author of the message they answer, in the same conversation.
 //!
 //! ```text
-//!   held:    (conversation, message) -> author, live or tombstone
-//!   answers: (conversation, parent)  -> those that name it, with their authors where they are live
-//!   taken:   (conversation, answer)  -> whom it answers for as long as it names its parent, which is sealed
+//!   seats: (conversation, message) -> its author, live or tombstone | those that name it, with their authors where they are live
+//!   taken: (conversation, answer)  -> whom it answers for as long as it names its parent, which is sealed
 //! ```
 //!
 //! An answer looks up its parent's author; an author that comes, goes or changes meets all answers so far. A parent that is sealed leaves
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::inputs::{Update, Updates};
+use crate::map::Map;
 use crate::sorted::SortedBag;
 
 /// `user` gave (+) or took back (-) answers to `to_user`.
@@ -29,17 +29,25 @@ pub struct Answer {
 
 type Seat = (ConversationId, MessageId);
 
+/// What is known of a seat.
+#[derive(Default)]
+struct Held {
+    /// Of the message that is there, live or tombstone.
+    author: Option<Name>,
+    /// Those that name it, with their authors where they are live.
+    waiting: SortedBag<(MessageId, Option<Name>)>,
+}
+
 #[derive(Default)]
 struct Answers {
-    held: HashMap<Seat, Name, foldhash::fast::FixedState>,
-    answers: HashMap<Seat, SortedBag<(MessageId, Option<Name>)>, foldhash::fast::FixedState>,
+    seats: Map<Seat, Held>,
     taken: HashMap<Seat, Option<Name>, foldhash::fast::FixedState>,
     /// Those of `taken` that this tick changes: before, and as they are.
     changed: HashMap<Seat, (Version, Option<Version>), foldhash::fast::FixedState>,
     /// What this tick seals. It waits for the last update: until then answers may still come.
     sealed: Vec<Version>,
-    /// This tick's net answers.
-    net: HashMap<(Name, Name), i64, foldhash::fast::FixedState>,
+    /// Answers since they were last said.
+    said: Vec<Answer>,
     /// A version that left; most often the next update is its successor, and neither author nor parent changes.
     left: Option<Version>,
 }
@@ -51,30 +59,35 @@ fn answers(version: &Version) -> Option<(Seat, Option<Name>)> {
 
 impl Answers {
     fn change(&mut self, version: &Version, diff: i64) {
-        let seat = (version.conversation, version.id);
-        if let Some(&to_user) = self.taken.get(&seat) {
-            self.say(answers(version).and_then(|(_, user)| user), to_user, diff);
+        let id = (version.conversation, version.id);
+        if let Some(&to_user) = self.taken.get(&id).filter(|_| !self.taken.is_empty()) {
+            say(&mut self.said, answers(version).and_then(|(_, user)| user), to_user, diff);
         } else if let Some((parent, user)) = answers(version) {
-            self.wait(parent, (version.id, user), diff);
-            self.say(user, self.held.get(&parent).copied(), diff);
+            let author = self.wait(parent, (version.id, user), diff);
+            say(&mut self.said, user, author, diff);
         }
         let Some(author) = version.user else { return };
-        if diff > 0 {
-            self.held.insert(seat, author);
-        } else {
-            self.held.remove(&seat);
-        }
-        if let Some(waiting) = self.answers.remove(&seat) {
-            waiting.iter().for_each(|(_, user)| self.say(user, Some(author), diff));
-            self.answers.insert(seat, waiting);
-        }
+        let slot = self.seats.slot(id);
+        let seat = self.seats.at_mut(slot);
+        seat.author = Some(author).filter(|_| diff > 0);
+        seat.waiting.iter().for_each(|(_, user)| say(&mut self.said, user, Some(author), diff));
+        self.sweep(slot);
     }
 
-    fn wait(&mut self, parent: Seat, answer: (MessageId, Option<Name>), diff: i64) {
-        let waiting = self.answers.entry(parent).or_default();
-        waiting.change(answer, diff);
-        if waiting.is_empty() {
-            self.answers.remove(&parent);
+    /// An answer comes or goes; gives the author whom it answers.
+    fn wait(&mut self, parent: Seat, answer: (MessageId, Option<Name>), diff: i64) -> Option<Name> {
+        let slot = self.seats.slot(parent);
+        let seat = self.seats.at_mut(slot);
+        seat.waiting.change(answer, diff);
+        let author = seat.author;
+        self.sweep(slot);
+        author
+    }
+
+    fn sweep(&mut self, slot: u32) {
+        let seat = self.seats.at(slot);
+        if seat.author.is_none() && seat.waiting.is_empty() {
+            self.seats.remove(slot);
         }
     }
 
@@ -86,16 +99,9 @@ impl Answers {
         {
             self.wait(seat, (version.id, user), -1);
         }
-        let to_user = self.held.remove(&(conversation, parent));
-        for (answer, _) in self.answers.remove(&(conversation, parent)).iter().flat_map(SortedBag::iter) {
-            self.taken.insert((conversation, answer), to_user);
-        }
-    }
-
-    fn say(&mut self, user: Option<Name>, to_user: Option<Name>, diff: i64) {
-        if let Some(pair) = user.zip(to_user).filter(|(user, to_user)| user != to_user) {
-            *self.net.entry(pair).or_default() += diff;
-        }
+        let Some(slot) = self.seats.find(&(conversation, parent)) else { return };
+        let Held { author, waiting } = self.seats.remove(slot);
+        self.taken.extend(waiting.iter().map(|(answer, _)| ((conversation, answer), author)));
     }
 
     /// An answer that has taken something changes.
@@ -114,10 +120,25 @@ impl Answers {
     }
 }
 
+fn say(said: &mut Vec<Answer>, user: Option<Name>, to_user: Option<Name>, diff: i64) {
+    if let Some((user, to_user)) = user.zip(to_user).filter(|(user, to_user)| user != to_user) {
+        said.push(Answer { user, to_user, diff });
+    }
+}
+
 impl Fold for Answers {
     type Main = Update;
     type Aside = Nothing;
     type Out = Answer;
+
+    fn fetch(&self, update: &Update, step: usize) {
+        let version = &update.version;
+        for message in version.parent.into_iter().chain([version.id]) {
+            if let Some(held) = self.seats.fetch(&(version.conversation, message), step) {
+                held.waiting.fetch();
+            }
+        }
+    }
 
     fn main(&mut self, update: &Update) {
         let version = &update.version;
@@ -146,13 +167,16 @@ impl Fold for Answers {
         self.change(version, 1);
     }
 
+    fn at_once(&mut self, out: &mut Vec<Answer>) {
+        out.append(&mut self.said);
+    }
+
     fn close(&mut self, out: &mut Vec<Answer>) {
         self.leave();
         let changed = std::mem::take(&mut self.changed);
         changed.iter().for_each(|(seat, (old, new))| self.retake(*seat, old, new.as_ref()));
         std::mem::take(&mut self.sealed).iter().for_each(|version| self.seal(version));
-        let net = self.net.drain().filter(|(_, diff)| *diff != 0);
-        out.extend(net.map(|((user, to_user), diff)| Answer { user, to_user, diff }));
+        out.append(&mut self.said);
     }
 }
 
@@ -169,7 +193,7 @@ mod tests {
     #[test]
     fn nothing_of_sealed_messages_is_held() {
         let mut state = Answers::default();
-        sealed::all(&mut state, |state| assert_eq!(state.held.len() as i64, sealed::MESSAGES));
-        assert!(state.held.is_empty() && state.answers.is_empty() && state.taken.is_empty());
+        sealed::all(&mut state, |state| assert_eq!(state.seats.len() as i64, sealed::MESSAGES));
+        assert!(state.seats.is_empty() && state.taken.is_empty());
     }
 }

@@ -36,10 +36,13 @@ struct Depth {
 }
 
 impl Depth {
+    fn touch(&mut self, conversation: ConversationId) {
+        self.touched.entry(conversation).or_insert_with(|| self.forest.depth(conversation.bits()));
+    }
+
     fn set(&mut self, conversation: ConversationId, message: MessageId, seat: Option<Seat>) {
-        let forest = &mut self.forest;
-        self.touched.entry(conversation).or_insert_with(|| forest.depth(conversation.bits()));
-        forest.set(conversation.bits(), message.bits(), seat);
+        self.touch(conversation);
+        self.forest.set(conversation.bits(), message.bits(), seat);
     }
 
     fn leave(&mut self) {
@@ -52,9 +55,9 @@ impl Depth {
     fn seal(&mut self) -> HashMap<ConversationId, u32, foldhash::fast::FixedState> {
         let mut deepest = HashMap::default();
         for version in std::mem::take(&mut self.sealed) {
-            let (conversation, forest) = (version.conversation, &mut self.forest);
-            self.touched.entry(conversation).or_insert_with(|| forest.depth(conversation.bits()));
-            if let Some(depth) = forest.seal(conversation.bits(), version.id.bits()).filter(|_| version.is_live()) {
+            let conversation = version.conversation;
+            self.touch(conversation);
+            if let Some(depth) = self.forest.seal(conversation.bits(), version.id.bits()).filter(|_| version.is_live()) {
                 let deepest = deepest.entry(conversation).or_insert(depth);
                 *deepest = depth.max(*deepest);
             }
@@ -94,8 +97,14 @@ impl Fold for Depth {
         match self.left {
             Some(left) if (left.id, left.conversation) == (version.id, version.conversation) => {
                 self.left = None;
-                if seat(&left) == seat(version) {
+                let (old, new) = (seat(&left), seat(version));
+                if old == new {
                     return;
+                }
+                if old == (Seat { live: old.live, ..new }) {
+                    self.touch(version.conversation);
+                    let (conversation, message) = (version.conversation.bits(), version.id.bits());
+                    return self.forest.set_live(conversation, message, new.live);
                 }
             }
             _ => self.leave(),

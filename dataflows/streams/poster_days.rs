@@ -15,13 +15,13 @@
 use std::ops::Range;
 
 use eddy_schemas::Name;
-use hashbrown::HashMap;
 
 use crate::batch::Batches;
 use crate::calendar::{self, DAY_S};
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Keep, Moment, Moments, Update, Updates};
+use crate::map::Map;
 use crate::sorted::SortedBag;
 use crate::until::Until;
 
@@ -126,7 +126,7 @@ impl<K> Group<K> for Count {
 
 struct State {
     counts: Groups<(Poster, i32), Count>,
-    days: HashMap<Poster, SortedBag<i32>, foldhash::fast::FixedState>,
+    days: Map<Poster, SortedBag<i32>>,
     /// Days that messages may still come to or leave; days that such a day tells of.
     open: Until<Poster>,
     told: Until<Poster>,
@@ -141,7 +141,8 @@ fn key(update: &Update) -> Option<(Poster, i32)> {
 
 impl State {
     fn change(&mut self, poster: Poster, day: i32, diff: i8, out: &mut Vec<PosterDay>) {
-        let days = self.days.entry(poster).or_default();
+        let slot = self.days.slot(poster);
+        let days = self.days.at_mut(slot);
         if diff < 0 {
             assert!(days.remove(&day), "retractions follow assertions");
         }
@@ -150,22 +151,22 @@ impl State {
             days.insert(day);
             self.open.add(day, poster);
         } else if days.is_empty() {
-            self.days.remove(&poster);
+            self.days.remove(slot);
         }
     }
 
     fn forget(&mut self) {
-        while let Some((day, posters)) = self.open.next() {
+        while let Some((day, posters)) = self.open.next_passed() {
             for poster in posters {
                 self.counts.forget(&(poster, day));
                 self.told.add(day, poster);
             }
         }
-        while let Some((day, posters)) = self.told.next() {
+        while let Some((day, posters)) = self.told.next_passed() {
             for poster in posters {
                 // It may have come and gone before it was sealed.
-                if let Some(days) = self.days.get_mut(&poster).filter(|days| days.first() != Some(day)) {
-                    days.remove(&day);
+                if let Some(slot) = self.days.find(&poster).filter(|slot| self.days.at(*slot).first() != Some(day)) {
+                    self.days.at_mut(slot).remove(&day);
                 }
             }
         }
@@ -207,7 +208,7 @@ impl Fold for State {
 /// The days of users. All versions in a community must meet on one worker.
 pub fn poster_days<'scope>(versions: Updates<'scope>, moments: Moments<'scope>, keep: Keep) -> Batches<'scope, PosterDay> {
     let days = |after: i32| Until::days(keep.messages_s.map(|_| i64::from(after) * DAY_S));
-    let state = State { counts: Groups::default(), days: HashMap::default(), open: days(0), told: days(AROUND) };
+    let state = State { counts: Groups::default(), days: Map::default(), open: days(0), told: days(AROUND) };
     fold_with(versions, moments, "PosterDays", state)
 }
 
@@ -219,10 +220,10 @@ mod tests {
     #[test]
     fn of_sealed_days_each_first_and_what_windows_reach_is_held() {
         let days = |after: i32| Until::days(Some(i64::from(after) * DAY_S));
-        let mut state = State { counts: Groups::default(), days: HashMap::default(), open: days(0), told: days(AROUND) };
+        let mut state = State { counts: Groups::default(), days: Map::default(), open: days(0), told: days(AROUND) };
         let sealed_before = Some(crate::calendar::Second::new(500 * DAY_S));
         sealed::all(&mut state, |state| state.aside(&Moment { watermark: crate::calendar::Second::MAX, sealed_before }));
         assert!(state.counts.is_empty());
-        assert!(state.days.len() == 5 && state.days.values().all(|days| days.len() == 1));
+        assert!(state.days.len() == 5 && state.days.iter().all(|(_, days)| days.len() == 1));
     }
 }

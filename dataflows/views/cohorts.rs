@@ -127,7 +127,7 @@ impl Fold for State {
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Cohorts>>) {
-        while let Some((day, communities)) = self.rows.next() {
+        while let Some((day, communities)) = self.rows.next_passed() {
             communities.into_iter().for_each(|community| *self.cohorts.touch((community, day)) = Cohort::default());
         }
         // Before any watermark nothing is said; what was touched is said with the first.

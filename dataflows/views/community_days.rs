@@ -88,16 +88,33 @@ enum Told {
     At(Moment),
 }
 
+fn key(update: &Update) -> Option<Key> {
+    let version = &update.version;
+    let (community, created_at) = version.community.zip(version.created_at).filter(|_| update.live() != 0)?;
+    Some((community, i32::try_from(calendar::day(created_at)).expect("times are within a century")))
+}
+
 impl Fold for State {
     type Main = Update;
     type Aside = Told;
     type Out = RowChange<CommunityDays>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        if let Some(key) = key(update) {
+            self.days.fetch(&key, step);
+        }
+    }
+
+    fn fetch_aside(&self, told: &Told, step: usize) {
+        if let Told::Day(day) = told {
+            self.days.fetch(&(day.community, day.day), step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
-        let (version, live) = (&update.version, update.live());
-        let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
-        let day = i32::try_from(calendar::day(created_at)).expect("times are within a century");
-        self.touch(community, day, |day| day.messages += live);
+        if let Some((community, day)) = key(update) {
+            self.touch(community, day, |day| day.messages += update.live());
+        }
     }
 
     fn aside(&mut self, told: &Told) {
@@ -108,7 +125,7 @@ impl Fold for State {
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<CommunityDays>>) {
-        while let Some((day, communities)) = self.rows.next() {
+        while let Some((day, communities)) = self.rows.next_passed() {
             communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
         }
         self.days.close(|(community, day), _, row| {

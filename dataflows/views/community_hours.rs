@@ -4,13 +4,13 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityHours, CommunityHoursKey};
-use hashbrown::HashMap;
 
 use crate::batch::Batches;
 use crate::calendar::{self, Second};
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Keep, Moment, Update};
+use crate::map::Map;
 use crate::outputs::RowChange;
 use crate::until::Until;
 
@@ -38,8 +38,14 @@ struct State {
     hours: Groups<Key, Hour>,
     rows: Until<Name>,
     /// Live messages of a user in an hour of a community.
-    posters: HashMap<(Key, Name), u32, foldhash::fast::FixedState>,
+    posters: Map<(Key, Name), u32>,
     open: Until<(Name, Name)>,
+}
+
+fn key(update: &Update) -> Option<Key> {
+    let version = &update.version;
+    let (community, created_at) = version.community.zip(version.created_at).filter(|_| update.live() != 0)?;
+    Some((community, i32::try_from(calendar::hour(created_at)).expect("times are within a century")))
 }
 
 impl Fold for State {
@@ -47,13 +53,20 @@ impl Fold for State {
     type Aside = Moment;
     type Out = RowChange<CommunityHours>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(key) = key(update) else { return };
+        self.hours.fetch(&key, step);
+        if let Some(user) = update.version.user {
+            self.posters.fetch(&(key, user), step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
-        let (version, live) = (&update.version, update.live());
-        let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
-        let key = (community, i32::try_from(calendar::hour(created_at)).expect("times are within a century"));
-        let came = version.user.map_or(0, |user| count(&mut self.posters, (key, user), live));
+        let Some(key) = key(update) else { return };
+        let (community, live) = (key.0, update.live());
+        let came = update.version.user.map_or(0, |user| self.posters.count((key, user), live));
         if came > 0 {
-            self.open.add(key.1, (community, version.user.expect("who came")));
+            self.open.add(key.1, (community, update.version.user.expect("who came")));
         }
         if self.rows.has_passed(key.1) {
             return;
@@ -72,12 +85,14 @@ impl Fold for State {
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<CommunityHours>>) {
-        while let Some((hour, communities)) = self.rows.next() {
+        while let Some((hour, communities)) = self.rows.next_passed() {
             communities.into_iter().for_each(|community| *self.hours.touch((community, hour)) = Hour::default());
         }
-        while let Some((hour, users)) = self.open.next() {
+        while let Some((hour, users)) = self.open.next_passed() {
             for (community, user) in users {
-                self.posters.remove(&((community, hour), user));
+                if let Some(slot) = self.posters.find(&((community, hour), user)) {
+                    self.posters.remove(slot);
+                }
             }
         }
         self.hours.close(|(community, hour), _, row| {
@@ -86,29 +101,10 @@ impl Fold for State {
     }
 }
 
-/// Adds to a count; +1 where the key came into being, -1 where it ended, else 0.
-pub(super) fn count<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u32, foldhash::fast::FixedState>, key: K, diff: i64) -> i64 {
-    match counts.entry(key) {
-        hashbrown::hash_map::Entry::Vacant(entry) => {
-            entry.insert(1);
-            assert_eq!(diff, 1, "retractions follow assertions");
-            1
-        }
-        hashbrown::hash_map::Entry::Occupied(entry) if *entry.get() == 1 && diff < 0 => {
-            entry.remove();
-            -1
-        }
-        hashbrown::hash_map::Entry::Occupied(mut entry) => {
-            *entry.get_mut() = entry.get().checked_add_signed(diff as i32).expect("counts stay below 2^32");
-            0
-        }
-    }
-}
-
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityHours>> {
     let Keep { messages_s, hours_s, .. } = inputs.keep;
     let (rows, open) = (Until::hours(hours_s), Until::hours(messages_s.map(|_| 0)));
-    let state = State { hours: Groups::default(), rows, posters: HashMap::default(), open };
+    let state = State { hours: Groups::default(), rows, posters: Map::default(), open };
     fold_with(inputs.by_community(), inputs.moments(), "CommunityHours", state)
 }
 
@@ -120,7 +116,7 @@ mod tests {
     #[test]
     fn posters_of_sealed_hours_are_not_held() {
         let (rows, open) = (Until::hours(None), Until::hours(Some(0)));
-        let mut state = State { hours: Groups::default(), rows, posters: HashMap::default(), open };
+        let mut state = State { hours: Groups::default(), rows, posters: Map::default(), open };
         let sealed_before = Some(Second::new(sealed::MESSAGES * calendar::HOUR_S));
         sealed::all(&mut state, |state| {
             assert_eq!(state.posters.len() as i64, sealed::MESSAGES);

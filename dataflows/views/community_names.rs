@@ -20,14 +20,20 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = RowChange<CommunityNames>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        if let Some(community) = update.version.community {
+            self.0.fetch(&community, step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(community), Some(created_at), true) = (version.community, version.created_at, version.is_live()) else { return };
         let names = self.0.touch(community);
         if update.is_sealed() {
-            names.seal(community, created_at, version.id, version.community_name);
+            names.seal(created_at, version.id, version.community_name);
         } else {
-            names.change(community, created_at, version.id, version.community_name, live);
+            names.change(created_at, version.id, version.community_name, live);
         }
     }
 

@@ -105,7 +105,7 @@ impl Fold for State {
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Responses>>) {
-        while let Some((day, communities)) = self.rows.next() {
+        while let Some((day, communities)) = self.rows.next_passed() {
             communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
         }
         self.days.close(|(community, day), _, row| out.push(RowChange { key: ResponsesKey { community, day: i64::from(day) }, row }));

@@ -64,7 +64,7 @@ impl Fold for State {
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<UserHours>>) {
-        while let Some((hour, users)) = self.rows.next() {
+        while let Some((hour, users)) = self.rows.next_passed() {
             users.into_iter().for_each(|user| self.hours.touch((user, hour)).0 = 0);
         }
         self.hours.close(|(user, hour), _, row| out.push(RowChange { key: UserHoursKey { user, hour: i64::from(hour) }, row }));

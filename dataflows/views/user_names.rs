@@ -20,14 +20,20 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = RowChange<UserNames>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        if let Some(user) = update.version.user {
+            self.0.fetch(&user, step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(user), Some(created_at), true) = (version.user, version.created_at, version.is_live()) else { return };
         let names = self.0.touch(user);
         if update.is_sealed() {
-            names.seal(user, created_at, version.id, version.user_name);
+            names.seal(created_at, version.id, version.user_name);
         } else {
-            names.change(user, created_at, version.id, version.user_name, live);
+            names.change(created_at, version.id, version.user_name, live);
         }
     }
 

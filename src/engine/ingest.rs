@@ -32,7 +32,7 @@ const SEALED: &str = "sealed";
 
 /// Room that is kept from tick to tick.
 const CHANGED_KEPT: usize = 1 << 16;
-const BUFFER_BYTES_KEPT: usize = 4 << 20;
+const BUFFER_BYTES_KEPT: usize = 16 << 20;
 
 /// What the end of a tick brings.
 #[derive(Clone, Debug)]

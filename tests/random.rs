@@ -36,13 +36,22 @@ fn one(seed: u64, name: &str, shape: &Shape, retention: bool) {
     let again = format!("EDDY_SEED={seed} cargo test --test tests random (shape {name}, {workers} workers, {keep:?})");
     let (mut at, share) = (0, if retention { 9 } else { 2 });
     while at < lines.len() {
-        let upto = (at + 1 + random.below(lines.len() / share + 1)).min(lines.len());
-        harness.send(&lines[at..upto], 1 << (6 + random.below(10)));
-        lines[at..upto].iter().for_each(|line| oracle.record(line.as_bytes()));
+        // Now and then time goes on with no message: a deletion of what was never there says only how late it is. (Not beyond the clock: the
+        // watermark does not go there.)
+        let time = [time_of(generate::NOW - random.below(71 * 86_400) as i64)];
+        let (upto, sent) = match random.below(if retention { 16 } else { 4 }) {
+            0 => (at, &time[..]),
+            _ => {
+                let upto = (at + 1 + random.below(lines.len() / share + 1)).min(lines.len());
+                (upto, &lines[at..upto])
+            }
+        };
+        harness.send(sent, 1 << (6 + random.below(10)));
+        sent.iter().for_each(|line| oracle.record(line.as_bytes()));
         oracle.tick();
         let tables = harness.tick();
         if let Some(difference) = difference(&tables, &oracle.tables()) {
-            panic!("after {upto} of {} records: {difference}\n{again}", lines.len());
+            panic!("after {upto} of {} records and {}: {difference}\n{again}", lines.len(), sent[sent.len() - 1]);
         }
         at = upto;
     }
@@ -54,6 +63,10 @@ fn one(seed: u64, name: &str, shape: &Shape, retention: bool) {
     let sealed = |ignored: &BTreeMap<String, u64>| ignored.get("sealed").copied().unwrap_or(0);
     assert_eq!(sealed(&counts.ignored), sealed(&expected.ignored), "{again}");
     assert_eq!(counts.dead_letters(), expected.dead.values().sum::<u64>(), "{counts:?}\n{expected:?}\n{again}");
+}
+
+fn time_of(at: i64) -> String {
+    format!(r#"{{"op":"d","id":"t3_time{at}","created_utc":{at},"seq":1}}"#)
 }
 
 #[test]

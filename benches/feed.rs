@@ -82,7 +82,9 @@ pub fn run(
             let started = Instant::now();
             if greatest > watermark {
                 watermark = greatest;
-                moments.send_batch(&mut Batch::new(greatest.map(|at| Moment { watermark: Second::new(at) }).into_iter().collect()));
+                moments.send_batch(&mut Batch::new(
+                    greatest.map(|at| Moment { watermark: Second::new(at), sealed_before: None }).into_iter().collect(),
+                ));
             }
             input.send_batch(&mut Batch::new(updates));
             input.advance_to(input.time() + 1);

@@ -111,7 +111,7 @@ impl World {
             tombstone: false,
             edited: false,
             bot: false,
-            asks: self.next % 8 == 0,
+            asks: self.next.is_multiple_of(8),
         }
     }
 

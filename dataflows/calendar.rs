@@ -9,7 +9,8 @@ use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 
-/// Seconds of an hour, a day.
+/// Seconds of a minute, an hour, a day.
+pub const MINUTE_S: i64 = 60;
 pub const HOUR_S: i64 = 3_600;
 pub const DAY_S: i64 = 86_400;
 
@@ -36,6 +37,11 @@ impl Second {
 
     pub fn new(seconds: i64) -> Second {
         Second(u32::try_from(seconds - EPOCH).expect("parsers refuse times outside 1935 to 2071"))
+    }
+
+    /// None where it lies outside.
+    pub fn of(seconds: i64) -> Option<Second> {
+        u32::try_from(seconds - EPOCH).ok().map(Second)
     }
 
     /// The second after this one.

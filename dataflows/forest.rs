@@ -10,6 +10,8 @@
 //!       parent                |                           waiting children d
 //!
 //!   a loose sequence for each cycle: [ r x y ], where r names y, below it, as its parent: `closing` has r -> y
+//!
+//!   sealed: S leaves        [ a(1) b(2) ] [ c(1) ] ...       its children stay where they were, as roots: `taken` has a -> S, c -> S
 //! ```
 //!
 //! A submission and a message that is not held look the same from below: their children are at depth 1. So both are roots
@@ -20,14 +22,18 @@
 //! 1. A node exists for each held message and for each missing one that a held comment names as its parent.
 //! 2. Every node is either in its conversation's main sequence or in the loose sequence of one cycle. The greatest live
 //!    depth of the main sequence is the conversation's depth: what has no depth is not in it.
-//! 3. In the main sequence trees with their root at depth 1 stand before those with their root at depth 0. Else a root at
-//!    depth 1 would read as a child of the depth 0 before it.
+//! 3. In the main sequence trees stand in the order of their roots' depths, the deepest first: children of sealed messages, then comments
+//!    without a parent (1), then submissions and missing ones (0). Else a root would read as a child of a less deep one before it.
 //! 4. The first node of a loose sequence is in `closing`, with a parent in the same sequence; no other node of it is. A
 //!    loose sequence holds comments only.
 //! 5. `Conversation::top` is the top of the main sequence's splay tree after every `set`, and `last_root`, where it is
 //!    known, the last depth 0 in it: what is put behind everything at depth 1 is its child. (`attach_last` relies on this.)
+//! 6. A node in `taken` is a root at the depth that its sealed parent gave it, or, where that had none, the first of a loose sequence that
+//!    it closes itself.
 
 use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use self::hash::hash;
 use self::sequence::{NIL, Sequences};
@@ -70,6 +76,8 @@ struct Conversation {
     /// The last root at depth 0 of the main sequence, `NIL` when that is not known.
     last_root: u32,
     nodes: u32,
+    /// Those of them that are in `taken`.
+    taken: u32,
 }
 
 impl Conversation {
@@ -87,6 +95,7 @@ impl Conversation {
 /// # Contract
 /// - **Depth.** A submission is 0. A comment without a parent, or whose parent is not held in the same conversation, is 1.
 ///   Any other is its parent's depth + 1. A comment on a cycle of parents, or that hangs off one, has none.
+/// - **Sealing.** A sealed message is not held any more, but its children keep the depths that they have for as long as they name it.
 /// - **Order.** `depth` depends on the seats that are set now, not on the order in which they were.
 /// - **Cost.** `set` is O(log n) amortised in the messages of the conversation, whatever their shape and whatever the
 ///   change; a single one may cost O(n) after n cheap ones. `depth` is O(1).
@@ -98,6 +107,8 @@ pub struct Forest {
     by_message: Index,
     /// First node of a loose sequence -> the node below it that it names as its parent.
     closing: BTreeMap<u32, u32>,
+    /// A child of a sealed message -> that message.
+    taken: HashMap<u32, u64, foldhash::fast::FixedState>,
     held: usize,
 }
 
@@ -109,13 +120,14 @@ impl Default for Forest {
 
 impl Forest {
     /// A forest without messages. Allocates nothing.
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Forest {
             conversations: Slab::new(),
             by_key: Index::new(),
             nodes: Sequences::new(),
             by_message: Index::new(),
             closing: BTreeMap::new(),
+            taken: HashMap::default(),
             held: 0,
         }
     }
@@ -150,6 +162,57 @@ impl Forest {
         }
     }
 
+    /// Forgets `message` and leaves its children where they are. The answer is the depth that it had.
+    pub fn seal(&mut self, conversation: u64, message: u64) -> Option<u32> {
+        let place = self.find_conversation(conversation)?;
+        let node = self.find_node(place, message).filter(|&node| self.kind(node) != Kind::Missing)?;
+        let depth = if self.access(place, node) { u32::try_from(self.nodes.depth(node)).ok() } else { None };
+        while let Some(child) = self.first_child(place, node) {
+            self.detach(place, child);
+            self.take(place, child, message, depth.map(|depth| depth + 1));
+        }
+        self.unseat(place, node);
+        depth
+    }
+
+    /// Whether a message has the depth that a sealed parent gave it.
+    pub fn is_taken(&self, conversation: u64, message: u64) -> bool {
+        let place = if self.taken.is_empty() { None } else { self.find_conversation(conversation) };
+        place.and_then(|place| self.find_node(place, message)).is_some_and(|node| self.taken.contains_key(&node))
+    }
+
+    fn first_child(&mut self, conversation: u32, node: u32) -> Option<u32> {
+        let is_main = self.access(conversation, node);
+        let child = self.nodes.first_child(node);
+        if is_main {
+            child.inspect(|&child| self.conversations[conversation].top = child);
+            return child;
+        }
+        // On a cycle the first may be a child of any.
+        child.or_else(|| {
+            let first = self.nodes.first(node);
+            (first != node && self.closing.get(&first) == Some(&node)).then_some(first)
+        })
+    }
+
+    /// Puts the sequence of `node`, its first element and at the top, where its sealed parent has left it.
+    fn take(&mut self, conversation: u32, node: u32, parent: u64, depth: Option<u32>) {
+        let main = &mut self.conversations[conversation];
+        main.taken += 1;
+        self.taken.insert(node, parent);
+        match depth {
+            Some(depth) => main.top = self.nodes.insert_before_less(main.top, node, depth as i32),
+            None => drop(self.closing.insert(node, node)),
+        }
+    }
+
+    /// Whether `node` was taken: it is not any more.
+    fn let_go(&mut self, conversation: u32, node: u32) -> bool {
+        let was_taken = !self.taken.is_empty() && self.taken.remove(&node).is_some();
+        self.conversations[conversation].taken -= u32::from(was_taken);
+        was_taken
+    }
+
     /// Says whether `message`, which has a seat in `conversation`, is live. As `set` with the seat as it is, but nothing moves: what a
     /// deletion does, most often.
     pub fn set_live(&mut self, conversation: u64, message: u64, is_live: bool) {
@@ -173,6 +236,11 @@ impl Forest {
                 return;
             }
         }
+        if kind == Kind::Comment && seat.parent.is_some_and(|parent| self.taken.get(&node) == Some(&parent)) {
+            self.access(conversation, node);
+            self.mark(node, kind, seat.live);
+            return;
+        }
         // A parent that is not there yet is a node of its own from now on, before the node is cut out: a missing parent
         // that is named both before and after must not be swept away in between.
         let parent = seat.parent.filter(|_| kind == Kind::Comment);
@@ -182,7 +250,8 @@ impl Forest {
             return;
         }
         let old_parent = self.parent(conversation, node);
-        let stays = old_parent == parent && (was == Kind::Comment) == (kind == Kind::Comment);
+        let was_taken = self.let_go(conversation, node);
+        let stays = !was_taken && old_parent == parent && (was == Kind::Comment) == (kind == Kind::Comment);
         if !stays {
             self.detach(conversation, node);
         }
@@ -198,6 +267,7 @@ impl Forest {
             return;
         }
         self.held -= 1;
+        self.let_go(conversation, node);
         // Its own parent goes with it.
         let old_parent = self.parent(conversation, node).filter(|&parent| parent != node);
         self.detach(conversation, node);
@@ -262,7 +332,9 @@ impl Forest {
     fn attach(&mut self, conversation: u32, node: u32, kind: Kind, parent: Option<u32>) {
         let Some(parent) = parent else {
             let main = &mut self.conversations[conversation];
-            if kind == Kind::Comment {
+            if kind == Kind::Comment && main.taken > 0 {
+                main.top = self.nodes.insert_before_less(main.top, node, 1);
+            } else if kind == Kind::Comment {
                 main.top = self.nodes.prepend(main.top, node, 1);
             } else {
                 main.top = self.nodes.append(main.top, node, 0);
@@ -396,7 +468,7 @@ impl Forest {
         if let Some(place) = self.find_conversation(key) {
             return place;
         }
-        let place = self.conversations.insert(Conversation { key, top: NIL, last_root: NIL, nodes: 0 });
+        let place = self.conversations.insert(Conversation { key, top: NIL, last_root: NIL, nodes: 0, taken: 0 });
         self.by_key.insert(hash(0, key), place);
         place
     }
@@ -594,6 +666,95 @@ mod tests {
         assert_eq!(forest.depth(1), Some(2));
         forest.set(1, 1, None);
         assert_eq!(forest.depth(1), Some(1));
+    }
+
+    /// Seats, with what the children of sealed messages have taken: the message that they name, and its depth.
+    #[derive(Default)]
+    struct Naive {
+        seats: BTreeMap<u64, Seat>,
+        taken: BTreeMap<u64, (u64, Option<u32>)>,
+    }
+
+    impl Naive {
+        fn depth_of(&self, message: u64) -> Option<u32> {
+            let (mut at, mut deeper, mut seen) = (message, 0, BTreeSet::new());
+            loop {
+                if !seen.insert(at) {
+                    return None;
+                }
+                let seat = self.seats[&at];
+                if let Some((_, depth)) = self.taken.get(&at) {
+                    return depth.map(|depth| depth + 1 + deeper);
+                }
+                match seat.parent.filter(|parent| !seat.submission && self.seats.contains_key(parent)) {
+                    _ if seat.submission => return Some(deeper),
+                    Some(parent) => (at, deeper) = (parent, deeper + 1),
+                    None => return Some(deeper + 1),
+                }
+            }
+        }
+
+        fn set(&mut self, message: u64, seat: Option<Seat>) {
+            let names = |seat: &Seat| seat.parent.filter(|_| !seat.submission);
+            if self.taken.get(&message).is_some_and(|(parent, _)| seat.as_ref().and_then(names) != Some(*parent)) {
+                self.taken.remove(&message);
+            }
+            match seat {
+                Some(seat) => self.seats.insert(message, seat),
+                None => self.seats.remove(&message),
+            };
+        }
+
+        fn seal(&mut self, message: u64) -> Option<u32> {
+            let depth = self.depth_of(message);
+            self.taken.remove(&message);
+            self.seats.remove(&message);
+            for (child, seat) in &self.seats {
+                if seat.parent == Some(message) && !seat.submission {
+                    self.taken.entry(*child).or_insert((message, depth));
+                }
+            }
+            depth
+        }
+
+        fn depth(&self) -> Option<u32> {
+            self.seats.iter().filter(|(_, seat)| seat.live).filter_map(|(message, _)| self.depth_of(*message)).max()
+        }
+    }
+
+    fn check_sealing(seed: u64, steps: usize, messages: u64) {
+        let mut random = Random(seed);
+        let (mut forest, mut naive) = (Forest::new(), Naive::default());
+        let again = format!("check_sealing({seed}, {steps}, {messages})");
+        for step in 0..steps {
+            let message = random.below(messages);
+            if random.one_in(3) && naive.seats.contains_key(&message) {
+                assert_eq!(forest.seal(0, message), naive.seal(message), "{message} sealed in step {step} of {again}");
+            } else {
+                let mut seat = random_seat(&mut random, messages);
+                if let (Some(seat), Some(old)) = (&mut seat, naive.seats.get(&message))
+                    && random.one_in(2)
+                {
+                    (seat.parent, seat.submission) = (old.parent, old.submission);
+                }
+                forest.set(0, message, seat);
+                naive.set(message, seat);
+            }
+            assert_eq!(forest.depth(0), naive.depth(), "after step {step} of {again}");
+            assert_eq!((forest.len(), forest.taken.len()), (naive.seats.len(), naive.taken.len()), "after step {step} of {again}");
+        }
+        let left: Vec<u64> = naive.seats.keys().copied().collect();
+        left.into_iter().for_each(|message| assert_eq!(forest.seal(0, message), naive.seal(message), "{message} at the end of {again}"));
+        assert!(forest.is_empty() && forest.closing.is_empty() && forest.taken.is_empty(), "{again}");
+        assert!(forest.find_conversation(0).is_none(), "nodes are left over: {again}");
+    }
+
+    #[test]
+    fn children_of_sealed_messages_keep_their_depths() {
+        for seed in 0..4_000 {
+            check_sealing(seed, 150, 2 + Random(!seed).below(11));
+        }
+        (0..10).for_each(|seed| check_sealing(seed, 1_000, 60));
     }
 
     #[test]

@@ -122,6 +122,14 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         self.touched.shrink_to(TOUCHED_KEPT);
     }
 
+    /// Forgets a key and says nothing of it; not one that was touched since the last `close`.
+    pub fn forget(&mut self, key: &K) {
+        if let Some(slot) = self.map.find(key) {
+            assert!(!self.map.at(slot).touched, "what is forgotten has been said");
+            self.map.remove(slot);
+        }
+    }
+
     /// Every group, and defaults where there are none any more, with the keys of both.
     pub fn iter(&self) -> impl Iterator<Item = (K, &G)> {
         self.map.iter().map(|(key, touchable)| (*key, &touchable.group))

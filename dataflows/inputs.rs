@@ -17,10 +17,11 @@ use crate::streams::posts::{PostChange, posts};
 use crate::streams::{depth, distinct};
 use crate::views::conversations;
 
-/// A version becomes the winner of its message (`diff` +1) or ceases to be (-1).
+/// A version becomes the winner of its message (`diff` +1), ceases to be (-1), or is sealed (0).
 ///
 /// Tombstones are winners too: views decide what they count. Changes of one message arrive in order: the old winner leaves before
-/// the new one comes.
+/// the new one comes. A sealed message keeps what it gave to sums and is forgotten otherwise: nothing more comes of it. That is said at
+/// the end of a tick, but other workers may not be there yet: what of it depends on other messages waits until the tick closes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Update {
     pub version: Version,
@@ -28,18 +29,35 @@ pub struct Update {
 }
 
 impl Update {
-    /// +1 or -1 where the version is live, else 0.
+    /// +1 or -1 where the version is live, else 0; sealing changes no sum.
     #[inline]
     pub fn live(&self) -> i64 {
         if self.version.is_live() { i64::from(self.diff) } else { 0 }
     }
+
+    #[inline]
+    pub fn is_sealed(&self) -> bool {
+        self.diff == 0
+    }
 }
 
 /// What time it is in a tick, for views that move with it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Moment {
     /// Event time up to which records are taken to be in.
     pub watermark: Second,
+    /// What was created before is sealed at the end of this tick; none while everything is kept.
+    pub sealed_before: Option<Second>,
+}
+
+/// How long what stays, in seconds of event time; none: for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Keep {
+    /// Messages, after they were created: then they are sealed.
+    pub messages_s: Option<i64>,
+    /// Rows of hours and days, after those have ended.
+    pub hours_s: Option<i64>,
+    pub days_s: Option<i64>,
 }
 
 /// At most one a tick on each worker; none where nothing moved.
@@ -52,6 +70,7 @@ pub struct Inputs<'scope> {
     pub scope: Scope<'scope, u64>,
     by_message: Updates<'scope>,
     moments: Moments<'scope>,
+    pub keep: Keep,
     shared: RefCell<Shared<'scope>>,
 }
 
@@ -73,7 +92,11 @@ struct Shared<'scope> {
 impl<'scope> Inputs<'scope> {
     /// `versions`: all versions of a message must come on one worker; `moments`: every worker must be told each.
     pub fn new(scope: Scope<'scope, u64>, versions: Updates<'scope>, moments: Moments<'scope>) -> Self {
-        Inputs { scope, by_message: versions, moments, shared: RefCell::default() }
+        Inputs { scope, by_message: versions, moments, keep: Keep::default(), shared: RefCell::default() }
+    }
+
+    pub fn keeping(self, keep: Keep) -> Self {
+        Inputs { keep, ..self }
     }
 
     /// Each tick's time where it is not that of the tick before, on every worker.
@@ -127,7 +150,8 @@ impl<'scope> Inputs<'scope> {
     /// Days on which a user posted in a community, said where the community is.
     pub fn poster_days(&self) -> Batches<'scope, PosterDay> {
         let by_community = self.by_community();
-        self.shared.borrow_mut().poster_days.get_or_insert_with(|| poster_days(by_community)).clone()
+        let build = || poster_days(by_community, self.moments(), self.keep);
+        self.shared.borrow_mut().poster_days.get_or_insert_with(build).clone()
     }
 
     /// Posts and their first response, said where the thread of the post is.

@@ -20,12 +20,16 @@ pub mod inputs;
 pub mod map;
 pub mod moving;
 pub mod outputs;
+#[cfg(test)]
+mod sealed;
 pub mod sorted;
 pub mod streams;
+pub mod times;
+pub mod until;
 pub mod views;
 #[cfg(test)]
 mod work;
 
-pub use inputs::{Inputs, Moment, Update};
+pub use inputs::{Inputs, Keep, Moment, Update};
 pub use outputs::Outputs;
 pub use views::{VIEWS, build};

@@ -1,9 +1,12 @@
 //! A frame: what one worker decided in one tick. The unit of the durable state.
 //!
 //! ```text
-//!   format 1 | tick 8 | worker, of workers | binding | tally | dead letters | rows          lengths and counts: varints
+//!   format 2 | tick 8 | worker, of workers | binding | time | greatest | tally | dead letters | rows          lengths and counts: varints
+//!   time: 0 none, 1 watermark, 2 watermark, sealed before          greatest: (partition, created_at) of what the worker read
 //!   tally: read, applied, stale, repeated, then (count, reason) of what was ignored, then of what was dead
 //! ```
+//!
+//! Format 1 has neither time nor greatest.
 //!
 //! A tick counts once the frames of all its workers are there. Its *binding*, what it was made from (offsets), stands in the
 //! first worker's frame; what it means is the driver's affair.
@@ -16,7 +19,7 @@ use crate::control::DeadLetter;
 use crate::stored::{self, Malformed, Reader, slice};
 
 /// Of the bytes below. A reader refuses what is newer.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// What happened to the records that one worker read in one tick.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -42,6 +45,15 @@ impl Tally {
     }
 }
 
+/// Event time at the end of a tick, seconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Time {
+    /// Up to which records were taken to be in.
+    pub watermark: i64,
+    /// What was created before was sealed.
+    pub sealed_before: Option<i64>,
+}
+
 /// A frame without its rows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Head {
@@ -49,6 +61,10 @@ pub struct Head {
     pub worker: u32,
     pub workers: u32,
     pub binding: String,
+    /// What the tick decided of event time: a reader takes it as it is. None: there was none yet, or it was not kept (format 1).
+    pub time: Option<Time>,
+    /// The greatest created_at that the worker read of each partition; none: it was not kept (format 1).
+    pub greatest: Option<BTreeMap<u32, i64>>,
     pub tally: Tally,
     pub letters: Vec<DeadLetter>,
 }
@@ -70,6 +86,16 @@ impl Head {
         stored::varint(self.worker.into(), out);
         stored::varint(self.workers.into(), out);
         slice(self.binding.as_bytes(), out);
+        let (watermark, sealed) = (self.time.map(|time| time.watermark), self.time.and_then(|time| time.sealed_before));
+        let times = [watermark, sealed];
+        out.push(times.iter().flatten().count() as u8);
+        times.into_iter().flatten().for_each(|at| stored::varint(stored::zigzag(at), out));
+        let greatest = self.greatest.iter().flatten();
+        stored::varint(greatest.clone().count() as u64, out);
+        for (partition, at) in greatest {
+            stored::varint((*partition).into(), out);
+            stored::varint(stored::zigzag(*at), out);
+        }
         let tally = &self.tally;
         for count in [tally.read, tally.applied, tally.stale, tally.repeated] {
             stored::varint(count, out);
@@ -90,11 +116,11 @@ impl Head {
     /// Reads the head; gives it with the bytes of the rows.
     pub fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), Error> {
         let mut reader = Reader::new(bytes);
-        match reader.byte()? {
-            FORMAT => {}
+        let format = match reader.byte()? {
+            0 => return Err(Malformed.into()),
             found if found > FORMAT => return Err(Error::Newer { found }),
-            _ => return Err(Malformed.into()),
-        }
+            known => known,
+        };
         let tick = u64::from_le_bytes(reader.bytes()?);
         let mut small = || reader.varint().and_then(|n| u32::try_from(n).map_err(|_| Malformed));
         let (worker, workers) = (small()?, small()?);
@@ -102,6 +128,7 @@ impl Head {
             return Err(Malformed.into());
         }
         let binding = reader.text()?.to_owned();
+        let (time, greatest) = if format == 1 { (None, None) } else { (time(&mut reader)?, Some(greatest(&mut reader)?)) };
         let (read, applied, stale, repeated) = (reader.varint()?, reader.varint()?, reader.varint()?, reader.varint()?);
         let mut reasons = || -> Result<BTreeMap<String, u64>, Malformed> {
             let reasons = 0..reader.varint()?;
@@ -112,8 +139,23 @@ impl Head {
         let letter = |_| serde_json::from_slice(reader.slice()?).map_err(|_| Malformed);
         let letters = (0..letters).map(letter).collect::<Result<_, _>>()?;
         let rows = reader.rest();
-        Ok((Head { tick, worker, workers, binding, tally, letters }, rows))
+        Ok((Head { tick, worker, workers, binding, time, greatest, tally, letters }, rows))
     }
+}
+
+fn time(reader: &mut Reader) -> Result<Option<Time>, Malformed> {
+    match reader.byte()? {
+        0 => Ok(None),
+        1 => Ok(Some(Time { watermark: reader.number()?, sealed_before: None })),
+        2 => Ok(Some(Time { watermark: reader.number()?, sealed_before: Some(reader.number()?) })),
+        _ => Err(Malformed),
+    }
+}
+
+fn greatest(reader: &mut Reader) -> Result<BTreeMap<u32, i64>, Malformed> {
+    let partitions = 0..reader.varint()?;
+    let mut one = || Ok((u32::try_from(reader.varint()?).map_err(|_| Malformed)?, reader.number()?));
+    partitions.map(|_| one()).collect()
 }
 
 #[cfg(test)]
@@ -141,6 +183,8 @@ mod tests {
             worker: 1,
             workers: 300,
             binding: "{\"input\":2}".into(),
+            time: Some(Time { watermark: 1_135_000_000, sealed_before: Some(-60) }),
+            greatest: Some(BTreeMap::from([(0, 1_135_000_007), (70_000, -5)])),
             tally: Tally {
                 read: 1_000,
                 applied: 900,
@@ -153,37 +197,52 @@ mod tests {
         }
     }
 
-    /// What `golden/` has of records, as versions: those of format 1 did not always say whether they ask.
+    /// What `golden/` has of records, as versions.
     fn golden_versions() -> Vec<Version> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
         let context = Context { place: Place::new(3, 77), received_at_ms: None, now: 1_800_000_000 };
         let records =
             ["reddit", "telegram", "export"].map(|name| std::fs::read(folder.join(format!("{name}.ndjson"))).expect("golden records"));
         let version = |line: &[u8]| match parse(line, &context) {
-            Parsed::Version(version, _) => Some(Version { asks: false, ..version }),
+            Parsed::Version(version, _) => Some(version),
             Parsed::Ignored(_) | Parsed::Dead(_) => None,
         };
         records.iter().flat_map(|records| records.split(|byte| *byte == b'\n')).filter_map(version).collect()
     }
 
-    /// Format 1, for ever: what was written once must be read. A new format is a new file beside it.
+    fn golden(format: u8) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/frame.{format}.bin"))
+    }
+
+    fn reads(format: u8, head: &Head, versions: &[Version]) {
+        let golden = std::fs::read(golden(format)).expect("a golden frame");
+        let (read, rest) = Head::decode(&golden).expect("the golden frame is a frame");
+        assert_eq!(read, *head);
+        let (mut known, mut rows) = (Known::new(), Reader::new(rest));
+        versions.iter().for_each(|version| assert_eq!(rows.version(&mut known), Ok(*version)));
+        assert!(rows.is_empty());
+    }
+
+    /// What was written once must be read, for ever. A new format is a new file beside it.
     #[test]
-    fn the_golden_frame_is_read_and_written() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/frame.1.bin");
+    fn golden_frames_are_read() {
+        let (head, versions) = (golden_head(), golden_versions());
+        // Format 1 did not always say whether a version asks.
+        let before: Vec<_> = versions.iter().map(|version| Version { asks: false, ..*version }).collect();
+        reads(1, &Head { time: None, greatest: None, ..head.clone() }, &before);
+        reads(2, &head, &versions);
+    }
+
+    #[test]
+    fn the_golden_frame_is_written() {
         let (head, versions) = (golden_head(), golden_versions());
         let mut bytes = vec![];
         head.encode(&mut bytes);
         versions.iter().for_each(|version| stored::version(version, &mut bytes));
         if std::env::var_os("EDDY_GOLDEN").is_some_and(|value| value == "write") {
-            std::fs::write(&path, &bytes).expect("a golden frame written");
+            std::fs::write(golden(FORMAT), &bytes).expect("a golden frame written");
         }
-        let golden = std::fs::read(&path).expect("a golden frame");
-        let (read, rest) = Head::decode(&golden).expect("the golden frame is a frame");
-        assert_eq!(read, head);
-        let (mut known, mut rows) = (Known::new(), Reader::new(rest));
-        versions.iter().for_each(|version| assert_eq!(rows.version(&mut known), Ok(*version)));
-        assert!(rows.is_empty());
-        assert_eq!(bytes, golden);
+        assert_eq!(bytes, std::fs::read(golden(FORMAT)).expect("a golden frame"));
     }
 
     #[test]
@@ -192,6 +251,6 @@ mod tests {
         golden_head().encode(&mut bytes);
         (0..bytes.len()).for_each(|end| assert_eq!(Head::decode(&bytes[..end]), Err(Error::Malformed(Malformed)), "cut at {end}"));
         bytes[0] = FORMAT + 1;
-        assert_eq!(Head::decode(&bytes), Err(Error::Newer { found: 2 }));
+        assert_eq!(Head::decode(&bytes), Err(Error::Newer { found: FORMAT + 1 }));
     }
 }

@@ -27,7 +27,20 @@ impl Place {
     pub fn offset(self) -> u64 {
         self.0 & ((1 << 48) - 1)
     }
+
+    /// No place: event time at which a tombstone without a time or text arrived. (No offset is as large.)
+    pub fn arrival(at: i64) -> Place {
+        Place::new(0, ARRIVAL | u64::try_from(at + ARRIVAL_EPOCH).expect("times are within a century"))
+    }
+
+    fn as_arrival(self) -> Option<i64> {
+        (self.0 & !(ARRIVAL - 1) == ARRIVAL).then_some((self.0 & (ARRIVAL - 1)) as i64 - ARRIVAL_EPOCH)
+    }
 }
+
+const ARRIVAL: u64 = 1 << 47;
+/// Seconds before 1970.
+const ARRIVAL_EPOCH: i64 = 1 << 40;
 
 /// One version of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -74,6 +87,12 @@ impl Version {
     #[inline]
     pub fn is_live(&self) -> bool {
         !self.tombstone
+    }
+
+    /// When it was created; for a tombstone that names no time when it arrived, once that is known.
+    #[inline]
+    pub fn at(&self) -> Option<i64> {
+        self.created_at.or_else(|| self.place.as_arrival())
     }
 
     /// The order in which versions of one message win, greatest last: version, then tombstone over content, then

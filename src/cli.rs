@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod duration;
 mod replay;
 mod run;
 mod show;

@@ -1,12 +1,16 @@
 //! The time of day, through one door, so that tests can drive it.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// # Contract
 /// - **Milliseconds** since 1970, UTC. It may jump either way: who needs order uses ticks.
+/// - **Monotonic**: milliseconds since some moment, the same for the life of the process. It does not jump: who needs to know how long
+///   something took, or whether the other has jumped, uses it.
 pub trait Clock: Send + Sync {
     fn now_ms(&self) -> i64;
+    fn monotonic_ms(&self) -> i64;
 
     fn now_s(&self) -> i64 {
         self.now_ms().div_euclid(1_000)
@@ -21,24 +25,43 @@ impl Clock for System {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
+
+    fn monotonic_ms(&self) -> i64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(START.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A clock that stands until it is set.
-pub struct Manual(AtomicI64);
+pub struct Manual {
+    now_ms: AtomicI64,
+    monotonic_ms: AtomicI64,
+}
 
 impl Manual {
     pub fn new(now_ms: i64) -> Self {
-        Manual(AtomicI64::new(now_ms))
+        Manual { now_ms: AtomicI64::new(now_ms), monotonic_ms: AtomicI64::new(0) }
     }
 
+    /// The time of day jumps.
     pub fn set(&self, now_ms: i64) {
-        self.0.store(now_ms, Ordering::Relaxed);
+        self.now_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Time goes by.
+    pub fn advance(&self, ms: i64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+        self.monotonic_ms.fetch_add(ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for Manual {
     fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    fn monotonic_ms(&self) -> i64 {
+        self.monotonic_ms.load(Ordering::Relaxed)
     }
 }
 

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use eddy_dataflows::Keep;
+use eddy_dataflows::calendar::DAY_S;
 use tokio::runtime::Runtime;
 
 use crate::bot::{self, Bot};
@@ -36,6 +38,8 @@ use truth::{Ledger, Truth};
 
 /// How often it is looked whether a signal has come or a part has ended, and how the parts are.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long messages and rows stay. (No demo is as old; whoever makes one so old sees its truth fail, which knows nothing of sealing.)
+const KEEP: Keep = Keep { messages_s: Some(90 * DAY_S), hours_s: Some(90 * DAY_S), days_s: Some(730 * DAY_S) };
 /// What the folders of logs are called, with more behind it.
 const FOLDER: &str = "eddy-demo-";
 
@@ -147,6 +151,7 @@ impl Demo {
         };
         let mut engine = run::Config::default();
         engine.engine.workers = config.workers;
+        engine.engine.keep = KEEP;
         parts.telemetry.state(STORE, State::Ready);
         let running = Running::start(parts.clone(), engine, runtime.handle().clone())?;
 
@@ -202,6 +207,7 @@ impl Demo {
         let telemetry = &self.parts.telemetry;
         let or_failed = |why: Option<String>| why.map_or(State::Ready, State::Failed);
         telemetry.state(LOG, or_failed(self.ledger.broken()));
+        self.running.stalled(self.ledger.broken().is_some());
         telemetry.state(SOURCE, or_failed(self.source.is_finished().then(|| "it has ended".into())));
         let wrong = self.truth.borrow().iter().find(|row| !row.ok).map(|row| row.detail.clone().unwrap_or_else(|| row.view.clone()));
         telemetry.state(TRUTH, or_failed(wrong));

@@ -22,6 +22,7 @@ pub mod durable;
 pub mod frontiers;
 pub mod ingest;
 pub mod parse;
+pub mod partitions;
 pub mod recovery;
 pub mod snapshot;
 pub mod state;
@@ -32,10 +33,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 use eddy_schemas::Changes;
 use eddy_schemas::control::DeadLetter;
-use eddy_schemas::frame::Tally;
+use eddy_schemas::frame::{self, Tally};
 
 pub use batch::{Batch, Raw};
 pub use counts::Counts;
@@ -44,6 +46,8 @@ pub use frontiers::Frontiers;
 use crate::clock::Clock;
 use crate::texts::Texts;
 use durable::{Durable, Frame, Tick};
+use snapshot::Past;
+use watermark::Time;
 use worker::{Feed, Feeder};
 
 /// What an engine is made of.
@@ -59,6 +63,8 @@ pub struct Config {
     pub batches_waiting_max: usize,
     /// Where ticks are kept; none: in memory only.
     pub durable: Option<Arc<Durable>>,
+    /// How long messages stay, and rows of hours and days.
+    pub keep: Keep,
     /// A seed: workers have no threads and are stepped by who waits for them and by [`by_hand::step`], in an order that follows from it.
     pub by_hand: Option<u64>,
 }
@@ -72,6 +78,7 @@ impl Default for Config {
             ticks_in_flight: 4,
             batches_waiting_max: 4,
             durable: None,
+            keep: Keep::default(),
             by_hand: None,
         }
     }
@@ -104,7 +111,6 @@ pub struct Engine {
     workers: Workers,
     frontiers: Arc<Frontiers>,
     counts: Arc<Counts>,
-    clock: Arc<dyn Clock>,
     outputs: Sender<Output>,
     /// The tick that batches go to, once there is one.
     open: Option<u64>,
@@ -112,7 +118,12 @@ pub struct Engine {
     ended: u64,
     records_in_tick: usize,
     binding: String,
+    /// Partitions that the watermark waits for.
+    active: Vec<u32>,
+    /// What the open tick was told of its time, where it was decided before.
+    told: Option<Time>,
     next_worker: usize,
+    ticking: Ticking,
 }
 
 /// Who steps the workers.
@@ -121,16 +132,33 @@ enum Workers {
     ByHand(by_hand::Workers),
 }
 
-/// The clock of ticks: milliseconds, strictly increasing, not behind the clock.
-fn next_tick(last: u64, now_ms: i64) -> u64 {
-    (last + 1).max(u64::try_from(now_ms).unwrap_or(0))
+/// How far the clock may run ahead of the monotonic clock: what people correct, and not a jump by a year, which no tick could take back.
+const AHEAD_MS_MAX: i64 = 60_000;
+
+/// The clock of ticks: milliseconds, strictly increasing, not behind the clock unless that jumps ahead.
+struct Ticking {
+    clock: Arc<dyn Clock>,
+    /// The clock, when the monotonic clock stood at 0.
+    origin_ms: i64,
+}
+
+impl Ticking {
+    fn new(clock: Arc<dyn Clock>) -> Ticking {
+        let origin_ms = clock.now_ms() - clock.monotonic_ms();
+        Ticking { clock, origin_ms }
+    }
+
+    fn after(&self, last: u64) -> u64 {
+        let now_ms = self.clock.now_ms().min(self.origin_ms + self.clock.monotonic_ms() + AHEAD_MS_MAX);
+        (last + 1).max(u64::try_from(now_ms).unwrap_or(0))
+    }
 }
 
 impl Engine {
     /// Starts the workers. Outputs go to `outputs`, whose reader must keep reading. Where the state is durable, what it holds comes first:
     /// [`Engine::recover`], then [`Engine::recovered`].
     pub fn start(config: Config, inputs: parse::Inputs, texts: Arc<dyn Texts>, outputs: Sender<Output>) -> Result<Engine, Error> {
-        let clock = Arc::clone(&inputs.clock);
+        let ticking = Ticking::new(Arc::clone(&inputs.clock));
         let counts = Arc::new(Counts::default());
         let frontiers = Arc::new(Frontiers::new(config.workers, config.by_hand.map(|_| by_hand::step as fn() -> bool)));
         let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queue(&config)).unzip();
@@ -143,6 +171,7 @@ impl Engine {
             counts: Arc::clone(&counts),
             frontiers: Arc::clone(&frontiers),
             durable: config.durable.clone(),
+            keep: config.keep,
             ready,
         };
         let workers = match config.by_hand {
@@ -151,29 +180,43 @@ impl Engine {
         };
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
-        let (open, ended, records_in_tick, binding, next_worker) = (None, 0, 0, String::new(), 0);
-        Ok(Engine { config, feeders, workers, frontiers, counts, clock, outputs, open, ended, records_in_tick, binding, next_worker })
+        Ok(Engine {
+            config,
+            feeders,
+            workers,
+            frontiers,
+            counts,
+            outputs,
+            open: None,
+            ended: 0,
+            records_in_tick: 0,
+            binding: String::new(),
+            active: vec![batch::DUMPS],
+            told: None,
+            next_worker: 0,
+            ticking,
+        })
     }
 
-    /// Feeds versions of a snapshot, as part of this tick.
-    pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>) -> Result<(), Error> {
-        self.open_at(tick)?;
-        self.feed(Batch::Frame(versions))
+    /// Feeds versions of a snapshot, as part of this tick and as of its event time.
+    pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>, past: &Past) -> Result<(), Error> {
+        self.open_at(tick, past.time)?;
+        self.feed(Batch::Frame { versions, greatest: past.greatest.as_ref().map(watermark::noted) })
     }
 
     /// Feeds a tick that was decided before, as it was and with its number.
     pub fn recover(&mut self, tick: Tick) -> Result<(), Error> {
-        self.open_at(tick.number)?;
+        self.open_at(tick.number, tick.time())?;
         for Frame { head, rows } in tick.frames {
             self.recover_tally(&head.tally);
             head.letters.into_iter().for_each(|letter| self.recover_letter(tick.number, letter));
-            self.feed(Batch::Frame(rows))?;
+            self.feed(Batch::Frame { versions: rows, greatest: head.greatest.as_ref().map(watermark::noted) })?;
         }
         Ok(())
     }
 
     /// Opens a tick that has a number, after the one that is open.
-    fn open_at(&mut self, tick: u64) -> Result<(), Error> {
+    fn open_at(&mut self, tick: u64, time: Option<frame::Time>) -> Result<(), Error> {
         if self.open == Some(tick) {
             return Ok(());
         }
@@ -182,6 +225,7 @@ impl Engine {
         }
         assert!(tick > self.ended, "ticks are recovered in order, before anything new");
         self.open = Some(tick);
+        self.told = Some(Time::Told(time.and_then(watermark::told)));
         Ok(())
     }
 
@@ -214,6 +258,11 @@ impl Engine {
         self.binding = binding;
     }
 
+    /// The partitions that the watermark waits for from now on.
+    pub fn wait_for(&mut self, partitions: Vec<u32>) {
+        self.active = partitions;
+    }
+
     /// Hands raw records to a worker. Waits while too much is on its way.
     pub fn send(&mut self, raw: Raw) -> Result<(), Error> {
         self.records_in_tick += raw.records_about();
@@ -233,16 +282,20 @@ impl Engine {
 
     /// The open tick, which gets its number now if nothing has been sent since the one before.
     pub fn open_tick(&mut self) -> u64 {
-        *self.open.get_or_insert_with(|| next_tick(self.ended, self.clock.now_ms()))
+        *self.open.get_or_insert_with(|| self.ticking.after(self.ended))
     }
 
     /// Ends the open tick; gives its number. Its rows are out when `frontiers` pass it.
     pub fn close_tick(&mut self) -> Result<u64, Error> {
         let tick = self.open_tick();
         (self.open, self.ended, self.records_in_tick) = (None, tick, 0);
+        let time = self.told.take().unwrap_or_else(|| Time::Now { active: self.active.clone() });
         for feeder in &self.feeders {
-            let binding = if feeder.worker == 0 { self.binding.clone() } else { String::new() };
-            feeder.send(Feed::End { tick, binding })?;
+            let (binding, time) = match feeder.worker {
+                0 => (self.binding.clone(), Some(time.clone())),
+                _ => (String::new(), None),
+            };
+            feeder.send(Feed::End { tick, binding, time })?;
         }
         self.frontiers.opened(tick);
         self.frontiers.wait_in_flight(self.config.ticks_in_flight);
@@ -287,4 +340,36 @@ fn collect(
             Ok(Feeder::new(worker, feeds[worker].clone(), activator))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Manual;
+
+    const YEAR_MS: i64 = 366 * 86_400_000;
+    const NOW_MS: i64 = 1_800_000_000_000;
+
+    #[test]
+    fn ticks_go_on_when_the_clock_jumps_by_a_year() {
+        let clock = Arc::new(Manual::new(NOW_MS));
+        let ticking = Ticking::new(Arc::clone(&clock) as _);
+        let first = ticking.after(0);
+        assert_eq!(first, NOW_MS as u64);
+        clock.advance(1_000);
+        let second = ticking.after(first);
+        assert_eq!(second, first + 1_000);
+        clock.set(NOW_MS - YEAR_MS);
+        assert_eq!(ticking.after(second), second + 1);
+        clock.set(NOW_MS + YEAR_MS);
+        let ahead = ticking.after(second);
+        assert_eq!(ahead, (NOW_MS + 1_000 + AHEAD_MS_MAX) as u64, "no tick is a year ahead, where all after it would have to be");
+        clock.advance(10);
+        assert_eq!(ticking.after(ahead), ahead + 10, "and they go on with time");
+        clock.set(NOW_MS + 2_000);
+        assert_eq!(ticking.after(ahead), ahead + 1, "until the clock has caught up");
+        // People set a clock right by some seconds.
+        clock.set(NOW_MS + 1_010 + 59_999);
+        assert_eq!(ticking.after(second), (NOW_MS + 1_010 + 59_999) as u64);
+    }
 }

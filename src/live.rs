@@ -132,6 +132,7 @@ impl Live {
     /// Says in `/health` how the parts are that do not say it themselves.
     fn tell(&self) {
         let waiting = self.control.waiting();
+        self.running.stalled(waiting.is_some());
         self.parts.telemetry.state(LOG, waiting.map_or(State::Ready, State::Failed));
         self.parts.telemetry.state(SOURCE, State::Ready);
     }

@@ -23,6 +23,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
+use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 
 pub use interrupt::Interrupt;
@@ -51,6 +52,8 @@ pub struct Job {
     pub files: Vec<PathBuf>,
     pub views: Vec<&'static Definition>,
     pub workers: usize,
+    /// How long messages and rows stay.
+    pub keep: Keep,
     /// For temporary files.
     pub folder: PathBuf,
     /// Where the state is kept; none: in memory only.
@@ -93,6 +96,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
         views: job.views.clone(),
         tick_records_max: job.tick_records_max,
         durable: durable.clone(),
+        keep: job.keep,
         ..engine::Config::default()
     };
     let (send, outputs) = bounded(OUTPUTS_WAITING_MAX);

@@ -73,6 +73,8 @@ pub struct Config {
     pub changelogs: Vec<changelog::Config>,
     /// Ticks are at least this far apart, milliseconds: more of them cost more, fewer are later.
     pub tick_ms_min: u64,
+    /// A partition that has brought nothing for longer, milliseconds, is idle: the watermark does not wait for it.
+    pub partition_idle_ms: i64,
     /// Bytes read from each partition for one tick: readers wait while a tick is applied.
     pub read_bytes_max: usize,
     /// Outputs that wait for the sink; workers wait at it.
@@ -88,6 +90,7 @@ impl Default for Config {
             state: None,
             changelogs: vec![],
             tick_ms_min: 4,
+            partition_idle_ms: 10_000,
             read_bytes_max: 256 << 10,
             outputs_waiting_max: 1 << 10,
             changelog_ticks_max: 64,
@@ -146,6 +149,8 @@ struct Shared {
     closed: Mutex<Bound>,
     moved: Condvar,
     stop: AtomicBool,
+    /// Sources cannot bring what they have.
+    stalled: AtomicBool,
     /// The driver has ended every tick that it began. (One that closes without has only been given up.)
     whole: AtomicBool,
 }
@@ -228,6 +233,11 @@ impl Running {
 
     pub fn progress(&self) -> Arc<dyn Progress> {
         Arc::clone(&self.shared) as _
+    }
+
+    /// Sources cannot, or can again, bring what they have: the watermark waits for them.
+    pub fn stalled(&self, stalled: bool) {
+        self.shared.stalled.store(stalled, Ordering::Release);
     }
 
     /// Whether it has ended by itself: then `stop` says why.

@@ -21,6 +21,8 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use serde::Serialize;
 
+use crate::engine::partitions::Activity;
+
 pub mod histogram;
 pub mod letters;
 pub mod reasons;
@@ -68,6 +70,10 @@ pub struct Telemetry {
     tick: AtomicU64,
     tick_gauge: prometheus::Gauge,
     messages_live: IntGauge,
+    watermark: IntGauge,
+    watermark_lag: prometheus::Gauge,
+    partitions: Mutex<Vec<Partition>>,
+    partition_active: IntGaugeVec,
     fresh: Histogram,
     fresh_window: Latencies,
     fresh_quantiles: prometheus::GaugeVec,
@@ -87,6 +93,13 @@ pub struct Freshness {
     pub records: u64,
 }
 
+/// A partition of the log, and how it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Partition {
+    pub name: String,
+    pub state: Activity,
+}
+
 /// Everything at one moment (not one instant: counters move while they are read).
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Snapshot {
@@ -102,6 +115,9 @@ pub struct Snapshot {
     pub ignored: BTreeMap<String, u64>,
     pub dead_letters: BTreeMap<String, u64>,
     pub messages_live: i64,
+    /// Event time up to which records are taken to be in, seconds since 1970; 0 before there is any.
+    pub watermark: i64,
+    pub partitions: Vec<Partition>,
     pub components: Vec<Component>,
 }
 
@@ -124,6 +140,19 @@ impl Telemetry {
             tick: AtomicU64::new(0),
             tick_gauge: valid(prometheus::Gauge::new("eddy_tick_closed_timestamp_seconds", "The last tick that closed.")),
             messages_live: valid(IntGauge::new("eddy_messages_live", "Live messages held.")),
+            watermark: valid(IntGauge::new("eddy_watermark_timestamp_seconds", "Event time up to which records are taken to be in.")),
+            watermark_lag: valid(prometheus::Gauge::new(
+                "eddy_watermark_lag_seconds",
+                "How far the watermark was behind the clock when it was told.",
+            )),
+            partitions: Mutex::default(),
+            partition_active: valid(IntGaugeVec::new(
+                Opts::new(
+                    "eddy_partition_state",
+                    "1 for what a partition is: active, idle (not waited for), stalled (its source brings nothing).",
+                ),
+                &["partition", "state"],
+            )),
             fresh: valid(Histogram::new(
                 "eddy_freshness_seconds",
                 "From a record's append to its rows being visible in the store.",
@@ -158,7 +187,7 @@ impl Telemetry {
                 .const_label("arch", std::env::consts::ARCH),
         ));
         info.set(1);
-        let collectors: [Box<dyn prometheus::core::Collector>; 13] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
             Box::new(info),
             Box::new(self.read.clone()),
             Box::new(self.applied.clone()),
@@ -166,6 +195,9 @@ impl Telemetry {
             Box::new(self.dead_letters.collector()),
             Box::new(self.tick_gauge.clone()),
             Box::new(self.messages_live.clone()),
+            Box::new(self.watermark.clone()),
+            Box::new(self.watermark_lag.clone()),
+            Box::new(self.partition_active.clone()),
             Box::new(self.fresh.clone()),
             Box::new(self.fresh_quantiles.clone()),
             Box::new(self.component_ready.clone()),
@@ -230,6 +262,27 @@ impl Telemetry {
         self.messages_live.set(messages);
     }
 
+    /// The watermark is here, as of this time of the clock.
+    pub fn watermark(&self, seconds: i64, now_ms: i64) {
+        self.watermark.set(seconds);
+        self.watermark_lag.set(now_ms as f64 / 1000.0 - seconds as f64);
+    }
+
+    /// How the log's partitions are.
+    pub fn partitions(&self, all: Vec<(String, Activity)>) {
+        let mut partitions = self.partitions.lock();
+        let same = |before: &Partition, (name, activity): &(String, Activity)| before.name == *name && before.state == *activity;
+        if partitions.len() == all.len() && partitions.iter().zip(&all).all(|(before, now)| same(before, now)) {
+            return;
+        }
+        for (name, activity) in &all {
+            for (state, label) in [(Activity::Active, "active"), (Activity::Idle, "idle"), (Activity::Stalled, "stalled")] {
+                self.partition_active.with_label_values(&[name.as_str(), label]).set(i64::from(*activity == state));
+            }
+        }
+        *partitions = all.into_iter().map(|(name, state)| Partition { name, state }).collect();
+    }
+
     /// `records` became visible in the store, `after` their append.
     pub fn fresh(&self, after: Duration, records: u64) {
         self.fresh_window.add(self.started.elapsed(), after, records);
@@ -274,6 +327,8 @@ impl Telemetry {
             ignored: self.ignored.counts(),
             dead_letters: self.dead_letters.counts(),
             messages_live: self.messages_live.get(),
+            watermark: self.watermark.get(),
+            partitions: self.partitions.lock().clone(),
             components: self.states.all(),
         }
     }

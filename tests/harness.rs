@@ -11,6 +11,7 @@ use eddy::engine::{self, Engine, Output, Raw, parse};
 use eddy::replay::{ReplayTexts, input_of_spool};
 use eddy::source::dumps::{Limits, Reader};
 use eddy::spool::Spool;
+use eddy_dataflows::Keep;
 use eddy_schemas::{Cell, View, codec};
 
 use crate::oracle::Tables;
@@ -28,14 +29,14 @@ pub struct Harness {
 
 impl Harness {
     /// `now`: seconds.
-    pub fn new(workers: usize, now: i64) -> Self {
+    pub fn new(workers: usize, now: i64, keep: Keep) -> Self {
         let spools: Vec<_> = (0..workers).map(|_| Arc::new(Spool::new(&std::env::temp_dir()).expect("a temporary file"))).collect();
         let texts = Arc::new(ReplayTexts::new(vec!["test".into()], spools.clone()));
         let spools = spools.into_iter().enumerate().map(|(n, spool)| (input_of_spool(n), spool)).collect();
         let inputs = parse::Inputs { names: vec!["test".into()], spools, spares: None, clock: Arc::new(Manual::new(now * 1_000)) };
         // Unbounded: one thread drives and reads.
         let (send, outputs) = unbounded();
-        let config = engine::Config { workers, tick_records_max: 0, ..engine::Config::default() };
+        let config = engine::Config { workers, keep, tick_records_max: 0, ..engine::Config::default() };
         let engine = Engine::start(config, inputs, Arc::clone(&texts) as _, send).expect("an engine starts");
         let rows = eddy_dataflows::VIEWS.iter().map(|d| (d.view.name, (d.view, BTreeMap::new()))).collect();
         Harness { engine: Some(engine), outputs, texts, rows }

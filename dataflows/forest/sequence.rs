@@ -163,7 +163,7 @@ impl Sequences {
         self.splay(node);
         let before = self.take_left(node);
         let depth = self.nodes[node].rise;
-        let Some(end) = self.first_not_above(self.nodes[node].right, depth) else {
+        let Some(end) = self.first_not_above(self.nodes[node].right, depth, depth) else {
             return before;
         };
         self.splay(end);
@@ -201,6 +201,33 @@ impl Sequences {
         last
     }
 
+    /// Puts the sequence of `first`, its first element and at the top, before the first element of `top` that is less deep, or behind all.
+    /// The answer is the top.
+    pub(super) fn insert_before_less(&mut self, top: u32, first: u32, depth: i32) -> u32 {
+        let Some(end) = self.first_not_above(top, 0, depth - 1) else {
+            return self.append(top, first, depth);
+        };
+        self.splay(end);
+        let before = self.take_left(end);
+        let last = self.prepend(end, first, depth);
+        let first = self.first(last);
+        self.put_left(first, before);
+        first
+    }
+
+    /// The first child of `node`, which must be at the top, brought to the top.
+    pub(super) fn first_child(&mut self, node: u32) -> Option<u32> {
+        if !self.has_children(node) {
+            return None;
+        }
+        let mut at = self.nodes[node].right;
+        while self.nodes[at].left != NIL {
+            at = self.nodes[at].left;
+        }
+        self.splay(at);
+        Some(at)
+    }
+
     /// Takes `node`, at the top and without children, out of the sequence. The answer is the top of what is left.
     pub(super) fn take(&mut self, node: u32) -> u32 {
         let left = self.take_left(node);
@@ -213,9 +240,8 @@ impl Sequences {
         next
     }
 
-    /// The first element under `at`, a right child, whose depth is at most `depth`. `at` hangs from the top.
-    fn first_not_above(&self, mut at: u32, depth: i32) -> Option<u32> {
-        let mut above = depth;
+    /// The first element under `at` whose depth is at most `depth`. What `at` hangs from is at depth `above`.
+    fn first_not_above(&self, mut at: u32, mut above: i32, depth: i32) -> Option<u32> {
         loop {
             if at == NIL || above + self.nodes[at].rise + self.nodes[at].low > depth {
                 return None;

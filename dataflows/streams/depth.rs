@@ -1,13 +1,13 @@
 //! Reply depth of each conversation, under late parents, deletions and cycles.
 //!
 //! The rules are `interface.md`'s: a submission is 0, a message without a held parent in its conversation 1, any other its
-//! parent's + 1; tombstones keep their place but are not counted; what is on a cycle or hangs off one has no depth. [`Forest`] keeps it at a cost that
+//! parent's + 1, or what that was when it was sealed; tombstones keep their place but are not counted; what is on a cycle or hangs off one has no depth. [`Forest`] keeps it at a cost that
 //! does not grow with the conversation.
 
 #[cfg(test)]
 mod iterate;
 
-use eddy_schemas::{ConversationId, Version};
+use eddy_schemas::{ConversationId, MessageId, Version};
 use hashbrown::HashMap;
 
 use crate::batch::Batches;
@@ -15,11 +15,12 @@ use crate::fold::{Fold, Nothing, fold};
 use crate::forest::{Forest, Seat};
 use crate::inputs::{Update, Updates};
 
-/// A conversation's depth is now this.
+/// The depth of what a conversation holds is now this, and that of what has been sealed since it was said last.
 #[derive(Clone, Copy, Debug)]
 pub struct DepthChange {
     pub conversation: ConversationId,
     pub depth: Option<u32>,
+    pub sealed: Option<u32>,
 }
 
 struct Depth {
@@ -28,6 +29,10 @@ struct Depth {
     touched: HashMap<ConversationId, Option<u32>, foldhash::fast::FixedState>,
     /// A version that left; most often the next update is its successor in the same seat, and nothing moves.
     left: Option<Version>,
+    /// Messages with a sealed parent that this tick changes, as they are: what they are at its end decides whether they keep their depth.
+    changed: HashMap<(ConversationId, MessageId), Option<Version>, foldhash::fast::FixedState>,
+    /// What this tick seals. It waits for the last update: until then answers may still come.
+    sealed: Vec<Version>,
 }
 
 impl Depth {
@@ -35,15 +40,29 @@ impl Depth {
         self.touched.entry(conversation).or_insert_with(|| self.forest.depth(conversation.bits()));
     }
 
-    fn set(&mut self, version: &Version, seat: Option<Seat>) {
-        self.touch(version.conversation);
-        self.forest.set(version.conversation.bits(), version.id.bits(), seat);
+    fn set(&mut self, conversation: ConversationId, message: MessageId, seat: Option<Seat>) {
+        self.touch(conversation);
+        self.forest.set(conversation.bits(), message.bits(), seat);
     }
 
     fn leave(&mut self) {
         if let Some(left) = self.left.take() {
-            self.set(&left, None);
+            self.set(left.conversation, left.id, None);
         }
+    }
+
+    /// Seals what waits for it; gives the greatest depth of each conversation's.
+    fn seal(&mut self) -> HashMap<ConversationId, u32, foldhash::fast::FixedState> {
+        let mut deepest = HashMap::default();
+        for version in std::mem::take(&mut self.sealed) {
+            let conversation = version.conversation;
+            self.touch(conversation);
+            if let Some(depth) = self.forest.seal(conversation.bits(), version.id.bits()).filter(|_| version.is_live()) {
+                let deepest = deepest.entry(conversation).or_insert(depth);
+                *deepest = depth.max(*deepest);
+            }
+        }
+        deepest
     }
 }
 
@@ -62,6 +81,14 @@ impl Fold for Depth {
 
     fn main(&mut self, update: &Update) {
         let version = &update.version;
+        if update.is_sealed() {
+            self.sealed.push(*version);
+            return;
+        }
+        if self.forest.is_taken(version.conversation.bits(), version.id.bits()) {
+            self.changed.insert((version.conversation, version.id), (update.diff > 0).then_some(*version));
+            return;
+        }
         if update.diff < 0 {
             self.leave();
             self.left = Some(*version);
@@ -82,22 +109,44 @@ impl Fold for Depth {
             }
             _ => self.leave(),
         }
-        self.set(version, Some(seat(version)));
+        self.set(version.conversation, version.id, Some(seat(version)));
     }
 
     fn close(&mut self, out: &mut Vec<DepthChange>) {
         self.leave();
+        for ((conversation, message), version) in std::mem::take(&mut self.changed) {
+            self.set(conversation, message, version.as_ref().map(seat));
+        }
+        let deepest = self.seal();
         for (conversation, old) in self.touched.drain() {
-            let depth = self.forest.depth(conversation.bits());
-            if depth != old {
-                out.push(DepthChange { conversation, depth });
+            let (depth, sealed) = (self.forest.depth(conversation.bits()), deepest.get(&conversation).copied());
+            if depth != old || sealed.is_some() {
+                out.push(DepthChange { conversation, depth, sealed });
             }
         }
     }
 }
 
+impl Depth {
+    fn new() -> Depth {
+        Depth { forest: Forest::new(), touched: HashMap::default(), left: None, changed: HashMap::default(), sealed: vec![] }
+    }
+}
+
 /// The depth of each conversation as it changes. All versions in a conversation must meet on one worker.
 pub fn depth<'scope>(versions: Updates<'scope>) -> Batches<'scope, DepthChange> {
-    let state = Depth { forest: Forest::new(), touched: HashMap::default(), left: None };
-    fold(versions, "Depth", state)
+    fold(versions, "Depth", Depth::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn nothing_of_sealed_messages_is_held() {
+        let mut state = Depth::new();
+        sealed::all(&mut state, |state| assert_eq!(state.forest.len() as i64, sealed::MESSAGES));
+        assert!(state.forest.is_empty() && state.forest.depth(MessageId::submission("0").bits()).is_none());
+    }
 }

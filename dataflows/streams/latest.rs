@@ -38,6 +38,8 @@ impl PartialOrd for Naming {
 pub struct Names {
     messages: u64,
     namings: SortedBag<Naming>,
+    /// The greatest of sealed messages.
+    sealed: Option<Naming>,
 }
 
 impl Names {
@@ -47,6 +49,17 @@ impl Names {
         // Asked of the message, which is of its user's and community's platform: the key's own text is far away.
         if !message.is_reddit() {
             self.namings.change(Naming { at: Second::new(created_at), message, name }, live);
+        }
+    }
+}
+
+impl Names {
+    /// A live message is sealed: what it said stays, unless a later one says otherwise.
+    pub fn seal(&mut self, created_at: i64, message: MessageId, name: Option<Name>) {
+        if !message.is_reddit() {
+            let naming = Naming { at: Second::new(created_at), message, name };
+            self.namings.change(naming, -1);
+            self.sealed = self.sealed.max(Some(naming));
         }
     }
 }
@@ -64,7 +77,7 @@ impl Group<Name> for Names {
             return None;
         }
         // Whatever names itself has no namings.
-        Some(self.namings.last().map_or(Some(Display(*key)), |naming| naming.name.map(Display)))
+        Some(self.namings.last().max(self.sealed).map_or(Some(Display(*key)), |naming| naming.name.map(Display)))
     }
 
     fn is_empty(&self) -> bool {

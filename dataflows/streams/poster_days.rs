@@ -8,19 +8,22 @@
 //!
 //! # Invariants
 //! 1. Each change is said with the user's other days as they are at that change, so sums over a history of changes depend on its end alone.
-//! 2. Day, previous and next are within [`AROUND`] of each other or have nothing to do with each other: no window is longer than half of it.
+//! 2. Of a day that is sealed it is not known any more how much was written, since that does not change; of one that is so long ago that no
+//!    day to come tells of it nothing is, but for the user's first.
+//! 3. Day, previous and next are within [`AROUND`] of each other or have nothing to do with each other: no window is longer than half of it.
 
 use std::ops::Range;
 
 use eddy_schemas::Name;
 
 use crate::batch::Batches;
-use crate::calendar;
-use crate::fold::{Fold, Nothing, fold};
-use crate::inputs::Updates;
+use crate::calendar::{self, DAY_S};
+use crate::fold::{Fold, fold_with};
+use crate::groups::{Group, Groups};
+use crate::inputs::{Keep, Moment, Moments, Update, Updates};
 use crate::map::Map;
 use crate::sorted::SortedBag;
-use crate::streams::distinct::{Transition, distinct};
+use crate::until::Until;
 
 /// Days before and after a day that are told with it.
 const AROUND: i32 = 64;
@@ -107,49 +110,120 @@ impl PosterDay {
 /// A user of a community.
 type Poster = (Name, Name);
 
+/// Live messages of a user on a day of a community.
 #[derive(Default)]
-struct State {
-    days: Map<Poster, SortedBag<i32>>,
-    said: Vec<PosterDay>,
+struct Count(u32);
+
+impl<K> Group<K> for Count {
+    type Row = ();
+    fn row(&self, _: &K) -> Option<()> {
+        (self.0 > 0).then_some(())
+    }
+    fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
 }
 
-impl Fold for State {
-    type Main = Transition<Poster, i32>;
-    type Aside = Nothing;
-    type Out = PosterDay;
+struct State {
+    counts: Groups<(Poster, i32), Count>,
+    days: Map<Poster, SortedBag<i32>>,
+    /// Days that messages may still come to or leave; days that such a day tells of.
+    open: Until<Poster>,
+    told: Until<Poster>,
+}
 
-    fn fetch(&self, pair: &Transition<Poster, i32>, step: usize) {
-        if let Some(days) = self.days.fetch(&pair.left, step) {
-            days.fetch();
-        }
-    }
+fn key(update: &Update) -> Option<(Poster, i32)> {
+    let version = &update.version;
+    let (true, Some(community), Some(user)) = (update.live() != 0, version.community, version.user) else { return None };
+    let day = i32::try_from(calendar::day(version.created_at?)).expect("times are within a century");
+    Some(((community, user), day))
+}
 
-    fn main(&mut self, Transition { left: poster, right: day, diff }: &Transition<Poster, i32>) {
-        let slot = self.days.slot(*poster);
+impl State {
+    fn change(&mut self, poster: Poster, day: i32, diff: i8, out: &mut Vec<PosterDay>) {
+        let slot = self.days.slot(poster);
         let days = self.days.at_mut(slot);
-        if *diff < 0 {
-            assert!(days.remove(day), "retractions follow assertions");
+        if diff < 0 {
+            assert!(days.remove(&day), "retractions follow assertions");
         }
-        self.said.push(PosterDay::new(poster.0, *day, *diff, days));
-        if *diff > 0 {
-            days.insert(*day);
+        out.push(PosterDay::new(poster.0, day, diff, days));
+        if diff > 0 {
+            days.insert(day);
+            self.open.add(day, poster);
         } else if days.is_empty() {
             self.days.remove(slot);
         }
     }
 
-    fn at_once(&mut self, out: &mut Vec<PosterDay>) {
-        out.append(&mut self.said);
+    fn forget(&mut self) {
+        while let Some((day, posters)) = self.open.next_passed() {
+            for poster in posters {
+                self.counts.forget(&(poster, day));
+                self.told.add(day, poster);
+            }
+        }
+        while let Some((day, posters)) = self.told.next_passed() {
+            for poster in posters {
+                // It may have come and gone before it was sealed.
+                if let Some(slot) = self.days.find(&poster).filter(|slot| self.days.at(*slot).first() != Some(day)) {
+                    self.days.at_mut(slot).remove(&day);
+                }
+            }
+        }
+    }
+}
+
+impl Fold for State {
+    type Main = Update;
+    type Aside = Moment;
+    type Out = PosterDay;
+
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(key) = key(update) else { return };
+        self.counts.fetch(&key, step);
     }
 
-    fn close(&mut self, _out: &mut Vec<PosterDay>) {}
+    fn main(&mut self, update: &Update) {
+        if let Some(key) = key(update) {
+            let count = &mut self.counts.touch(key).0;
+            *count = count.checked_add_signed(i32::from(update.diff)).expect("retractions follow assertions");
+        }
+    }
+
+    fn aside(&mut self, moment: &Moment) {
+        if let Some(sealed_before) = moment.sealed_before {
+            self.open.pass(sealed_before.get());
+            self.told.pass(sealed_before.get());
+        }
+    }
+
+    fn close(&mut self, out: &mut Vec<PosterDay>) {
+        let mut moved = vec![];
+        self.counts.close(|(poster, day), _, new| moved.push((poster, day, if new.is_some() { 1 } else { -1 })));
+        moved.into_iter().for_each(|(poster, day, diff)| self.change(poster, day, diff, out));
+        self.forget();
+    }
 }
 
 /// The days of users. All versions in a community must meet on one worker.
-pub fn poster_days<'scope>(versions: Updates<'scope>) -> Batches<'scope, PosterDay> {
-    let days = distinct(versions, "PosterDayPairs", |version| {
-        let day = i32::try_from(calendar::day(version.created_at?)).expect("times are within a century");
-        Some(((version.community?, version.user?), day))
-    });
-    fold(days, "PosterDays", State::default())
+pub fn poster_days<'scope>(versions: Updates<'scope>, moments: Moments<'scope>, keep: Keep) -> Batches<'scope, PosterDay> {
+    let days = |after: i32| Until::days(keep.messages_s.map(|_| i64::from(after) * DAY_S));
+    let state = State { counts: Groups::default(), days: Map::default(), open: days(0), told: days(AROUND) };
+    fold_with(versions, moments, "PosterDays", state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn of_sealed_days_each_first_and_what_windows_reach_is_held() {
+        let days = |after: i32| Until::days(Some(i64::from(after) * DAY_S));
+        let mut state = State { counts: Groups::default(), days: Map::default(), open: days(0), told: days(AROUND) };
+        let sealed_before = Some(crate::calendar::Second::new(500 * DAY_S));
+        sealed::all(&mut state, |state| state.aside(&Moment { watermark: crate::calendar::Second::MAX, sealed_before }));
+        assert!(state.counts.is_empty());
+        assert!(state.days.len() == 5 && state.days.iter().all(|(_, days)| days.len() == 1));
+    }
 }

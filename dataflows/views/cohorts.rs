@@ -15,6 +15,7 @@ use crate::inputs::{Inputs, Moment};
 use crate::moving::{BEFORE, day_of};
 use crate::outputs::RowChange;
 use crate::streams::poster_days::PosterDay;
+use crate::until::Until;
 
 pub type Row = Cohorts;
 
@@ -44,18 +45,25 @@ impl Group<Key> for Cohort {
 struct State {
     today: i32,
     cohorts: Groups<Key, Cohort>,
+    rows: Until<Name>,
     /// Cohorts by the day on which more of them is shown.
     ahead: Calendar<HashSet<Key, foldhash::fast::FixedState>>,
 }
 
 impl State {
-    /// A cohort as it is today, about to be changed.
-    fn touch(&mut self, key: Key) -> &mut Cohort {
+    /// Changes a cohort as it is today, unless it has left.
+    fn touch(&mut self, key: Key, change: impl FnOnce(&mut Cohort)) {
+        if self.rows.has_passed(key.1) {
+            return;
+        }
         let is_new = self.cohorts.get(&key).is_none();
         let shown = if is_new { self.wait(key) } else { shown(key, self.today) };
+        if is_new {
+            self.rows.add(key.1, key.0);
+        }
         let cohort = self.cohorts.touch(key);
         cohort.shown = shown as u8;
-        cohort
+        change(cohort);
     }
 
     /// Puts a cohort where more of it is shown; says how much is today.
@@ -82,14 +90,15 @@ impl Fold for State {
         let diff = i32::from(day.diff);
         let PosterDay { community, other_first, .. } = *day;
         let mut joins = |first: i32, diff: i32, posted: &dyn Fn(i32) -> bool| {
-            let cohort = self.touch((community, first));
-            cohort.size += diff;
-            AFTER.into_iter().zip(&mut cohort.posted).filter(|(after, _)| posted(*after)).for_each(|(_, count)| *count += diff);
+            self.touch((community, first), |cohort| {
+                cohort.size += diff;
+                AFTER.into_iter().zip(&mut cohort.posted).filter(|(after, _)| posted(*after)).for_each(|(_, count)| *count += diff);
+            });
         };
         match other_first {
             Some(first) if first < day.day => {
                 if let Some(at) = AFTER.iter().position(|after| first + after == day.day) {
-                    self.touch((community, first)).posted[at] += diff;
+                    self.touch((community, first), |cohort| cohort.posted[at] += diff);
                 }
             }
             _ => {
@@ -102,6 +111,7 @@ impl Fold for State {
     }
 
     fn aside(&mut self, moment: &Moment) {
+        self.rows.pass(moment.watermark.get());
         let today = day_of(moment);
         if today <= self.today {
             return;
@@ -117,6 +127,9 @@ impl Fold for State {
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Cohorts>>) {
+        while let Some((day, communities)) = self.rows.next_passed() {
+            communities.into_iter().for_each(|community| *self.cohorts.touch((community, day)) = Cohort::default());
+        }
         // Before any watermark nothing is said; what was touched is said with the first.
         if self.today != BEFORE {
             self.cohorts.close(|(community, day), _, row| out.push(RowChange { key: CohortsKey { community, day: i64::from(day) }, row }));
@@ -125,6 +138,6 @@ impl Fold for State {
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Cohorts>> {
-    let state = State { today: BEFORE, cohorts: Groups::default(), ahead: Calendar::default() };
+    let state = State { today: BEFORE, cohorts: Groups::default(), rows: Until::days(inputs.keep.days_s), ahead: Calendar::default() };
     fold_with(inputs.poster_days(), inputs.moments(), "Cohorts", state)
 }

@@ -11,8 +11,8 @@ use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
-use crate::sorted::SortedBag;
 use crate::streams::distinct::distinct;
+use crate::times::Times;
 
 pub type Row = Communities;
 
@@ -23,7 +23,7 @@ struct Community {
     removed: i64,
     posters: i64,
     conversations: i64,
-    times: SortedBag<Second>,
+    times: Times,
 }
 
 impl Group<Name> for Community {
@@ -84,6 +84,7 @@ impl Fold for State {
         let Some(community) = version.community else { return };
         let community = self.0.touch(community);
         match version.created_at {
+            Some(created_at) if update.is_sealed() && version.is_live() => community.times.seal(Second::new(created_at)),
             _ if version.tombstone => community.removed += i64::from(update.diff),
             Some(created_at) => {
                 let live = i64::from(update.diff);

@@ -9,14 +9,16 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityDays, CommunityDaysKey};
+use timely::dataflow::operators::Concat;
 
-use crate::batch::Batches;
+use crate::batch::{Batches, map};
 use crate::calendar;
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
-use crate::inputs::{Inputs, Update};
+use crate::inputs::{Inputs, Moment, Update};
 use crate::outputs::RowChange;
 use crate::streams::poster_days::PosterDay;
+use crate::until::Until;
 
 pub type Row = CommunityDays;
 
@@ -50,8 +52,41 @@ impl Group<Key> for Day {
     }
 }
 
-#[derive(Default)]
-struct State(Groups<Key, Day>);
+struct State {
+    days: Groups<Key, Day>,
+    rows: Until<Name>,
+}
+
+impl State {
+    fn touch(&mut self, community: Name, day: i32, change: impl FnOnce(&mut Day)) {
+        if self.rows.has_passed(day) {
+            return;
+        }
+        if self.rows.is_on() && self.days.get(&(community, day)).is_none() {
+            self.rows.add(day, community);
+        }
+        change(self.days.touch((community, day)));
+    }
+
+    fn day(&mut self, day: &PosterDay) {
+        let (community, diff) = (day.community, i64::from(day.diff));
+        self.touch(community, day.day, |day| day.posters += diff);
+        if day.is_first() {
+            self.touch(community, day.day, |day| day.new_posters += diff);
+            if let Some(first) = day.other_first {
+                self.touch(community, first, |day| day.new_posters -= diff);
+            }
+        }
+        day.covers(WEEK).for_each(|at| self.touch(community, at, |day| day.wau += diff));
+        day.covers(MONTH).for_each(|at| self.touch(community, at, |day| day.mau += diff));
+    }
+}
+
+/// What other operators say.
+enum Told {
+    Day(PosterDay),
+    At(Moment),
+}
 
 fn key(update: &Update) -> Option<Key> {
     let version = &update.version;
@@ -61,45 +96,46 @@ fn key(update: &Update) -> Option<Key> {
 
 impl Fold for State {
     type Main = Update;
-    type Aside = PosterDay;
+    type Aside = Told;
     type Out = RowChange<CommunityDays>;
 
     fn fetch(&self, update: &Update, step: usize) {
         if let Some(key) = key(update) {
-            self.0.fetch(&key, step);
+            self.days.fetch(&key, step);
         }
     }
 
-    fn fetch_aside(&self, day: &PosterDay, step: usize) {
-        self.0.fetch(&(day.community, day.day), step);
+    fn fetch_aside(&self, told: &Told, step: usize) {
+        if let Told::Day(day) = told {
+            self.days.fetch(&(day.community, day.day), step);
+        }
     }
 
     fn main(&mut self, update: &Update) {
-        if let Some(key) = key(update) {
-            self.0.touch(key).messages += update.live();
+        if let Some((community, day)) = key(update) {
+            self.touch(community, day, |day| day.messages += update.live());
         }
     }
 
-    fn aside(&mut self, day: &PosterDay) {
-        let (community, diff) = (day.community, i64::from(day.diff));
-        self.0.touch((community, day.day)).posters += diff;
-        if day.is_first() {
-            self.0.touch((community, day.day)).new_posters += diff;
-            if let Some(first) = day.other_first {
-                self.0.touch((community, first)).new_posters -= diff;
-            }
+    fn aside(&mut self, told: &Told) {
+        match told {
+            Told::Day(day) => self.day(day),
+            Told::At(moment) => self.rows.pass(moment.watermark.get()),
         }
-        day.covers(WEEK).for_each(|at| self.0.touch((community, at)).wau += diff);
-        day.covers(MONTH).for_each(|at| self.0.touch((community, at)).mau += diff);
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<CommunityDays>>) {
-        self.0.close(|(community, day), _, row| {
+        while let Some((day, communities)) = self.rows.next_passed() {
+            communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
+        }
+        self.days.close(|(community, day), _, row| {
             out.push(RowChange { key: CommunityDaysKey { community, day: i64::from(day) }, row });
         });
     }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityDays>> {
-    fold_with(inputs.by_community(), inputs.poster_days(), "CommunityDays", State::default())
+    let told = map(inputs.poster_days(), |day| Told::Day(*day)).concat(map(inputs.moments(), |moment| Told::At(*moment)));
+    let state = State { days: Groups::default(), rows: Until::days(inputs.keep.days_s) };
+    fold_with(inputs.by_community(), told, "CommunityDays", state)
 }

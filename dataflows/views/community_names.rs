@@ -28,8 +28,12 @@ impl Fold for State {
 
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
-        if let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) {
-            self.0.touch(community).change(created_at, version.id, version.community_name, live);
+        let (Some(community), Some(created_at), true) = (version.community, version.created_at, version.is_live()) else { return };
+        let names = self.0.touch(community);
+        if update.is_sealed() {
+            names.seal(created_at, version.id, version.community_name);
+        } else {
+            names.change(created_at, version.id, version.community_name, live);
         }
     }
 

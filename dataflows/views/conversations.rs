@@ -2,7 +2,7 @@
 //!
 //! `first_response_s` needs the earliest message of anyone but the submitter. Those are kept in a bag of their own from the moment
 //! that a submitter is known, so that a submitter who writes a million comments costs no one a search; only a submission that changes its
-//! author makes the bag anew.
+//! author makes the bag anew. A sealed response settles it: whatever is created later is no earlier one.
 
 use eddy_schemas::rows::{Conversations, ConversationsKey};
 use eddy_schemas::{ConversationId, Name, Version};
@@ -16,6 +16,7 @@ use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
 use crate::sorted::SortedBag;
+use crate::times::Span;
 
 pub type Row = Conversations;
 
@@ -25,20 +26,27 @@ struct Conversation {
     characters: i64,
     removed: i64,
     participants: i64,
+    /// Of live messages, and the greatest of sealed ones.
     depth: Option<u32>,
+    depth_sealed: Option<u32>,
     /// Communities that live messages and tombstones name.
     communities: Named,
     /// Live messages: when, and the user's number (0: nobody).
     timeline: SortedBag<(Second, u32)>,
+    sealed: Span,
     opening: Option<Box<Opening>>,
+    /// The submission that was sealed last: it goes on to be answered, unless there is a live one.
+    opening_sealed: Option<Box<Opening>>,
 }
 
 /// A submission that is or was there.
 struct Opening {
     live_at: Option<Second>,
     submitter: Option<Name>,
-    /// Messages of named users other than the submitter.
+    /// Live messages of named users other than the submitter; none once it is settled.
     others: SortedBag<Second>,
+    /// The first response, once it is sealed: then the submission is, too, and no earlier one can come.
+    responded_at: Option<Second>,
 }
 
 /// A named user other than the submitter.
@@ -47,13 +55,28 @@ fn user_is_other(user: u32, submitter: Option<Name>) -> bool {
 }
 
 impl Opening {
-    fn is_other(&self, user: u32) -> bool {
-        user_is_other(user, self.submitter)
+    /// A live message comes or goes.
+    fn change(&mut self, created_at: Second, user: u32, sign: i64) {
+        if self.responded_at.is_none() && user_is_other(user, self.submitter) {
+            self.others.change(created_at, sign);
+        }
+    }
+
+    /// A live message is sealed. Those of one tick come from the first to the last.
+    fn seal(&mut self, created_at: Second, user: u32) {
+        if self.responded_at.is_none() && user_is_other(user, self.submitter) {
+            self.others.change(created_at, -1);
+            if self.live_at.is_some_and(|posted_at| posted_at <= created_at) {
+                self.responded_at = Some(created_at);
+                self.others = SortedBag::new();
+            }
+        }
     }
 
     fn first_response_s(&self) -> Option<i64> {
         let posted_at = self.live_at?;
-        Some(self.others.from(&posted_at).next()?.get() - posted_at.get())
+        let response = self.responded_at.or_else(|| self.others.from(&posted_at).next())?;
+        Some(response.get() - posted_at.get())
     }
 }
 
@@ -89,6 +112,12 @@ impl Named {
 }
 
 impl Conversation {
+    /// The submission that counts.
+    fn answered(&self) -> Option<&Opening> {
+        let live = self.opening.as_ref().filter(|opening| opening.live_at.is_some());
+        live.or(self.opening_sealed.as_ref()).map(|opening| &**opening)
+    }
+
     fn submission(&mut self, version: &Version, created_at: Second, diff: i8) {
         if diff < 0 {
             self.opening.as_mut().expect("retractions follow assertions").live_at = None;
@@ -98,7 +127,8 @@ impl Conversation {
             // The bag keeps following the last submitter while the submission is away: most often it comes back the same.
             Some(opening) if opening.submitter == version.user => opening.live_at = Some(created_at),
             opening => {
-                let mut fresh = Opening { live_at: Some(created_at), submitter: version.user, others: SortedBag::new() };
+                let (others, responded_at) = (SortedBag::new(), None);
+                let mut fresh = Opening { live_at: Some(created_at), submitter: version.user, others, responded_at };
                 for (at, _) in self.timeline.iter().filter(|(_, user)| user_is_other(*user, version.user)) {
                     fresh.others.insert(at);
                 }
@@ -107,15 +137,27 @@ impl Conversation {
         }
     }
 
+    fn seal(&mut self, version: &Version, created_at: Second) {
+        let user = version.user.map_or(0, Name::index);
+        self.timeline.change((created_at, user), -1);
+        self.sealed.widen(created_at);
+        self.openings().for_each(|opening| opening.seal(created_at, user));
+        if version.id == version.conversation {
+            self.opening_sealed = self.opening.take();
+        }
+    }
+
+    fn openings(&mut self) -> impl Iterator<Item = &mut Opening> {
+        self.opening.iter_mut().chain(&mut self.opening_sealed).map(|opening| &mut **opening)
+    }
+
     fn live(&mut self, version: &Version, created_at: Second, diff: i8) {
         let sign = i64::from(diff);
         self.messages += sign;
         self.characters += sign * i64::from(version.characters);
         let user = version.user.map_or(0, Name::index);
         self.timeline.change((created_at, user), sign);
-        if let Some(opening) = self.opening.as_mut().filter(|opening| opening.is_other(user)) {
-            opening.others.change(created_at, sign);
-        }
+        self.openings().for_each(|opening| opening.change(created_at, user, sign));
         if version.id == version.conversation {
             self.submission(version, created_at, diff);
         }
@@ -139,10 +181,10 @@ impl Group<ConversationId> for Conversation {
             participants: self.participants,
             characters: self.characters,
             removed: self.removed,
-            first_at: self.timeline.first().map(|(at, _)| at.get()),
-            last_at: self.timeline.last().map(|(at, _)| at.get()),
-            depth: self.depth.map(i64::from),
-            first_response_s: self.opening.as_ref().and_then(|opening| opening.first_response_s()),
+            first_at: self.sealed.first(self.timeline.first().map(|(at, _)| at)).map(Second::get),
+            last_at: self.sealed.last(self.timeline.last().map(|(at, _)| at)).map(Second::get),
+            depth: self.depth.max(self.depth_sealed).map(i64::from),
+            first_response_s: self.answered().and_then(|opening| opening.first_response_s()),
         })
     }
 
@@ -155,11 +197,15 @@ impl Group<ConversationId> for Conversation {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Told {
     Participants(i8),
-    Depth(Option<u32>),
+    Depth { live: Option<u32>, sealed: Option<u32> },
 }
 
 #[derive(Default)]
-struct State(Groups<ConversationId, Conversation>);
+struct State {
+    conversations: Groups<ConversationId, Conversation>,
+    /// Live messages that this tick seals. They wait for its last update: until then their submission may change.
+    sealed: Vec<Version>,
+}
 
 impl Fold for State {
     type Main = Update;
@@ -167,16 +213,22 @@ impl Fold for State {
     type Out = RowChange<Conversations>;
 
     fn fetch(&self, update: &Update, step: usize) {
-        self.0.fetch(&update.version.conversation, step);
+        self.conversations.fetch(&update.version.conversation, step);
     }
 
     fn fetch_aside(&self, (conversation, _): &(ConversationId, Told), step: usize) {
-        self.0.fetch(conversation, step);
+        self.conversations.fetch(conversation, step);
     }
 
     fn main(&mut self, update: &Update) {
         let version = &update.version;
-        let conversation = self.0.touch(version.conversation);
+        if update.is_sealed() {
+            if version.is_live() {
+                self.sealed.push(*version);
+            }
+            return;
+        }
+        let conversation = self.conversations.touch(version.conversation);
         if let Some(community) = version.community {
             conversation.communities.change(community, update.diff);
         }
@@ -188,15 +240,24 @@ impl Fold for State {
     }
 
     fn aside(&mut self, (conversation, told): &(ConversationId, Told)) {
-        let conversation = self.0.touch(*conversation);
+        let conversation = self.conversations.touch(*conversation);
         match told {
             Told::Participants(diff) => conversation.participants += i64::from(*diff),
-            Told::Depth(depth) => conversation.depth = *depth,
+            Told::Depth { live, sealed } => {
+                conversation.depth = *live;
+                conversation.depth_sealed = conversation.depth_sealed.max(*sealed);
+            }
         }
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Conversations>>) {
-        self.0.close(|conversation, _, row| out.push(RowChange { key: ConversationsKey { conversation }, row }));
+        let mut sealed = std::mem::take(&mut self.sealed);
+        sealed.sort_unstable_by_key(|version| version.created_at);
+        for version in sealed {
+            let created_at = Second::new(version.created_at.expect("what lives has a time"));
+            self.conversations.touch(version.conversation).seal(&version, created_at);
+        }
+        self.conversations.close(|conversation, _, row| out.push(RowChange { key: ConversationsKey { conversation }, row }));
     }
 }
 
@@ -208,6 +269,24 @@ pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Conver
 pub(crate) fn build<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Conversations>> {
     let participants = map(inputs.user_conversations(), |pair| (pair.right, Told::Participants(pair.diff)));
     let participants = route(participants, "ParticipantsByConversation", |(conversation, _): &(ConversationId, Told)| conversation.route());
-    let depths = map(inputs.depths(), |change| (change.conversation, Told::Depth(change.depth)));
+    let depths = map(inputs.depths(), |change| (change.conversation, Told::Depth { live: change.depth, sealed: change.sealed }));
     fold_with(inputs.by_conversation(), participants.concat(depths), "Conversations", State::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn of_sealed_messages_sums_are_held_alone() {
+        let mut state = State::default();
+        sealed::all(&mut state, |_| {});
+        let id = eddy_schemas::MessageId::submission("0");
+        let conversation = state.conversations.get(&id).expect("it keeps what was given");
+        let opening = conversation.opening_sealed.as_ref().expect("it was posted");
+        assert_eq!((conversation.timeline.len(), opening.others.len()), (0, 0));
+        let row = conversation.row(&id).expect("messages");
+        assert_eq!((row.messages, row.first_at, row.first_response_s), (43, Some(0), Some(7 * 3_600)));
+    }
 }

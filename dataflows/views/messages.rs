@@ -1,4 +1,4 @@
-//! `messages`: every live message. No state: a message's changes of one tick are its old and its new row.
+//! `messages`: every live message that is not sealed. No state: a message's changes of one tick are its old and its new row.
 
 use eddy_schemas::rows::{Messages, MessagesKey};
 use eddy_schemas::{MessageId, Version};

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batches, flat_map, route};
 use crate::calendar;
-use crate::fold::{Fold, Nothing, fold};
+use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Moment};
 use crate::outputs::RowChange;
 use crate::sorted::SortedBag;
 use crate::streams::posts::{Post, PostChange};
+use crate::until::Until;
 
 pub type Row = Responses;
 
@@ -74,28 +75,45 @@ impl Group<Key> for Day {
     }
 }
 
-#[derive(Default)]
-struct State(Groups<Key, Day>);
+struct State {
+    days: Groups<Key, Day>,
+    rows: Until<Name>,
+}
 
 impl Fold for State {
     type Main = DayPost;
-    type Aside = Nothing;
+    type Aside = Moment;
     type Out = RowChange<Responses>;
 
     fn main(&mut self, post: &DayPost) {
-        let day = self.0.touch((post.community, post.day));
+        let key = (post.community, post.day);
+        if self.rows.has_passed(post.day) {
+            return;
+        }
+        if self.rows.is_on() && self.days.get(&key).is_none() {
+            self.rows.add(post.day, post.community);
+        }
+        let day = self.days.touch(key);
         day.posts += i64::from(post.diff);
         if let Some(answered_s) = post.answered_s {
             day.answered_s.change(answered_s, i64::from(post.diff));
         }
     }
 
+    fn aside(&mut self, moment: &Moment) {
+        self.rows.pass(moment.watermark.get());
+    }
+
     fn close(&mut self, out: &mut Vec<RowChange<Responses>>) {
-        self.0.close(|(community, day), _, row| out.push(RowChange { key: ResponsesKey { community, day: i64::from(day) }, row }));
+        while let Some((day, communities)) = self.rows.next_passed() {
+            communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
+        }
+        self.days.close(|(community, day), _, row| out.push(RowChange { key: ResponsesKey { community, day: i64::from(day) }, row }));
     }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Responses>> {
     let posts = route(flat_map(inputs.posts(), changes), "PostsByCommunity", |post: &DayPost| post.community.route());
-    fold(posts, "Responses", State::default())
+    let state = State { days: Groups::default(), rows: Until::days(inputs.keep.days_s) };
+    fold_with(posts, inputs.moments(), "Responses", state)
 }

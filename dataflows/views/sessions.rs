@@ -4,7 +4,7 @@
 //!   times     a b   c          d e        sessions   [a, c]   [d, e]
 //! ```
 //!
-//! A message that comes or goes looks at its two neighbours in time and at the sessions they are in; nothing else moves.
+//! Sealed messages have no sessions. A message that comes or goes looks at its two neighbours in time and at the sessions they are in; nothing else moves.
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Sessions, SessionsKey};
@@ -139,12 +139,12 @@ impl Fold for State {
     }
 
     fn main(&mut self, update: &Update) {
-        let (version, live) = (&update.version, update.live());
-        let (Some(name), Some(created_at), true) = (version.user, version.created_at, live != 0) else { return };
+        let (version, asserted) = (&update.version, update.diff > 0);
+        let (Some(name), Some(created_at), true) = (version.user, version.created_at, version.is_live()) else { return };
         let (at, slot) = (Second::new(created_at), self.users.slot(name));
         let (user, touched) = (self.users.at_mut(slot), &mut self.touched);
         let was = |start, row| touched.push((slot, start, row));
-        if live > 0 { user.insert(at, was) } else { user.remove(at, was) }
+        if asserted { user.insert(at, was) } else { user.remove(at, was) }
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Sessions>>) {
@@ -171,4 +171,17 @@ impl Fold for State {
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Sessions>> {
     fold(inputs.by_user(), "Sessions", State::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn sealed_messages_have_no_sessions() {
+        let mut state = State::default();
+        sealed::all(&mut state, |state| assert_eq!(state.users.len(), 5));
+        assert!(state.users.is_empty());
+    }
 }

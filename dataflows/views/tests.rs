@@ -71,7 +71,7 @@ fn run(ticks: Vec<Tick>) -> Vec<Closed> {
                 versions.send_batch(&mut Batch::new(updates));
             }
             if let Some(watermark) = watermark {
-                moments.send_batch(&mut Batch::new(vec![Moment { watermark: Second::new(watermark) }]));
+                moments.send_batch(&mut Batch::new(vec![Moment { watermark: Second::new(watermark), sealed_before: None }]));
             }
             versions.advance_to(versions.time() + 1);
             moments.advance_to(moments.time() + 1);

@@ -1,14 +1,15 @@
-//! `user_hours`: messages of each user by hour of created_at.
+//! `user_hours`: messages of each user by hour of created_at, as long as hours are kept.
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{UserHours, UserHoursKey};
 
 use crate::batch::Batches;
 use crate::calendar;
-use crate::fold::{Fold, Nothing, fold};
+use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
-use crate::inputs::{Inputs, Update};
+use crate::inputs::{Inputs, Moment, Update};
 use crate::outputs::RowChange;
+use crate::until::Until;
 
 pub type Row = UserHours;
 
@@ -30,35 +31,47 @@ impl Group<Key> for Count {
 
 fn key(update: &Update) -> Option<Key> {
     let version = &update.version;
-    let (user, created_at) = version.user.zip(version.created_at).filter(|_| version.is_live())?;
+    let (user, created_at) = version.user.zip(version.created_at).filter(|_| version.is_live() && !update.is_sealed())?;
     Some((user, i32::try_from(calendar::hour(created_at)).expect("times are within a century")))
 }
 
-#[derive(Default)]
-struct State(Groups<Key, Count>);
+struct State {
+    hours: Groups<Key, Count>,
+    rows: Until<Name>,
+}
 
 impl Fold for State {
     type Main = Update;
-    type Aside = Nothing;
+    type Aside = Moment;
     type Out = RowChange<UserHours>;
 
     fn fetch(&self, update: &Update, step: usize) {
         let Some(key) = key(update) else { return };
-        self.0.fetch(&key, step);
+        self.hours.fetch(&key, step);
     }
 
     fn main(&mut self, update: &Update) {
-        if let Some(key) = key(update) {
-            let count = &mut self.0.touch(key).0;
-            *count = count.checked_add_signed(i32::from(update.diff)).expect("retractions follow assertions");
+        let Some(key) = key(update).filter(|(_, hour)| !self.rows.has_passed(*hour)) else { return };
+        if self.rows.is_on() && self.hours.get(&key).is_none() {
+            self.rows.add(key.1, key.0);
         }
+        let count = &mut self.hours.touch(key).0;
+        *count = count.checked_add_signed(i32::from(update.diff)).expect("retractions follow assertions");
+    }
+
+    fn aside(&mut self, moment: &Moment) {
+        self.rows.pass(moment.watermark.get());
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<UserHours>>) {
-        self.0.close(|(user, hour), _, row| out.push(RowChange { key: UserHoursKey { user, hour: i64::from(hour) }, row }));
+        while let Some((hour, users)) = self.rows.next_passed() {
+            users.into_iter().for_each(|user| self.hours.touch((user, hour)).0 = 0);
+        }
+        self.hours.close(|(user, hour), _, row| out.push(RowChange { key: UserHoursKey { user, hour: i64::from(hour) }, row }));
     }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<UserHours>> {
-    fold(inputs.by_user(), "UserHours", State::default())
+    let state = State { hours: Groups::default(), rows: Until::hours(inputs.keep.hours_s) };
+    fold_with(inputs.by_user(), inputs.moments(), "UserHours", state)
 }

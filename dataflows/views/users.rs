@@ -1,6 +1,6 @@
 //! `users`: what each user wrote, over all communities.
 //!
-//! Sums, the extremes of created_at (a sorted bag, since either end may be retracted) and two distinct counts (from shared
+//! Sums, the extremes of created_at (either end may be retracted until it is sealed) and two distinct counts (from shared
 //! transitions).
 
 use eddy_schemas::Name;
@@ -13,7 +13,7 @@ use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
-use crate::sorted::SortedBag;
+use crate::times::Times;
 
 pub type Row = Users;
 
@@ -25,7 +25,7 @@ struct User {
     edited: i64,
     conversations: i64,
     communities: i64,
-    times: SortedBag<Second>,
+    times: Times,
 }
 
 impl Group<Name> for User {
@@ -82,6 +82,9 @@ impl Fold for State {
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(user), Some(created_at)) = (version.user, version.created_at) else { return };
+        if update.is_sealed() && version.is_live() {
+            self.0.touch(user).times.seal(Second::new(created_at));
+        }
         if live == 0 {
             return;
         }
@@ -110,4 +113,19 @@ pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Users>
     let communities =
         map(inputs.user_communities(), |pair| Distinct { user: pair.left, conversations: 0, communities: pair.diff });
     fold_with(inputs.by_user(), conversations.concat(communities), "Users", State::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed;
+
+    #[test]
+    fn no_time_of_a_sealed_message_is_held() {
+        let mut state = State::default();
+        sealed::all(&mut state, |_| {});
+        let user = state.0.get(&Name::of("reddit:sealed0")).expect("it keeps what was given");
+        assert_eq!((user.times.held(), user.messages), (0, sealed::MESSAGES / 5));
+        assert_eq!(user.row(&Name::of("reddit:sealed0")).map(|row| row.first_at), Some(0));
+    }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 
+use super::duration::{Kept, kept};
 use super::{Error, counted, print};
 use crate::engine::durable::Fsync;
 use crate::replay::{Durability, Interrupt, Job, Meter, Summary, run};
@@ -45,9 +47,15 @@ pub struct Replay {
     /// Folder for state and temporary files; the one of --output by default
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
-    /// How long messages stay, such as `90d`
-    #[arg(long, default_value = "none")]
-    retention: String,
+    /// How long messages stay, such as `90d` or `12h` of event time; then only what they gave to sums does
+    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
+    retention: Kept,
+    /// How long rows of hours stay after their end
+    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
+    keep_hours: Kept,
+    /// How long rows of days stay after their end
+    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
+    keep_days: Kept,
     /// Folder for the tables and dead letters
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -106,8 +114,9 @@ pub fn chosen(names: &[String]) -> Vec<&'static Definition> {
 
 impl Replay {
     pub fn run(self) -> Result<ExitCode, Error> {
-        if self.retention != "none" {
-            return Err(Error::Usage("--retention is not there yet: this version keeps every message (--retention none)".into()));
+        let keep = Keep { messages_s: self.retention.0, hours_s: self.keep_hours.0, days_s: self.keep_days.0 };
+        if keep.messages_s.is_some() && self.state == StateIn::Durable {
+            return Err(Error::Usage("--state durable keeps every message in this version: give --retention none, or --state none".into()));
         }
         let state = match (self.state, &self.data_dir) {
             (StateIn::None, _) => None,
@@ -120,6 +129,7 @@ impl Replay {
         let job = Job {
             views: chosen(&self.views),
             workers: usize::from(self.workers),
+            keep,
             // Texts of compressed dumps are as large as the tables: they go where there must be room for those.
             folder: self.data_dir.or_else(|| self.output.clone()).unwrap_or_else(std::env::temp_dir),
             state,

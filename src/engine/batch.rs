@@ -1,13 +1,17 @@
 //! What workers are sent.
 
+use super::watermark::Greatest;
 use crate::log;
 use crate::source::dumps::Block;
 
 /// Some work of one tick.
 pub enum Batch {
     Raw(Raw),
-    /// From the state: the versions of one frame, encoded.
-    Frame(Vec<u8>),
+    /// From the state: the versions of one frame, encoded, and the greatest created_at that was read for it; none: it was not kept.
+    Frame {
+        versions: Vec<u8>,
+        greatest: Option<Greatest>,
+    },
 }
 
 /// Raw records of one input, in order.
@@ -18,7 +22,18 @@ pub enum Raw {
     Log { input: u32, records: Vec<log::Record> },
 }
 
+/// All files of a replay are one partition: they are read one after another.
+pub const DUMPS: u32 = 0;
+
 impl Raw {
+    /// Of which partition the watermark is told.
+    pub fn partition(&self) -> u32 {
+        match self {
+            Raw::Dump { .. } => DUMPS,
+            Raw::Log { input, .. } => *input,
+        }
+    }
+
     /// About how many records: for ticks that close by count.
     pub fn records_about(&self) -> usize {
         match self {

@@ -16,7 +16,9 @@ pub struct Counts {
     /// Live messages now.
     pub live: AtomicI64,
     /// Ids held, tombstones among them.
-    pub held: AtomicU64,
+    pub held: AtomicI64,
+    /// Event time up to which records are taken to be in, seconds since 1970.
+    watermark: Mutex<Option<i64>>,
     ignored: Mutex<BTreeMap<String, u64>>,
     dead: Mutex<BTreeMap<String, u64>>,
 }
@@ -29,7 +31,8 @@ pub struct Snapshot {
     pub ignored: BTreeMap<String, u64>,
     pub dead: BTreeMap<String, u64>,
     pub live: i64,
-    pub held: u64,
+    pub held: i64,
+    pub watermark: Option<i64>,
 }
 
 impl Counts {
@@ -47,6 +50,11 @@ impl Counts {
         }
     }
 
+    /// The watermark has moved.
+    pub fn reached(&self, watermark: i64) {
+        *self.watermark.lock() = Some(watermark);
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         let mut ignored = self.ignored.lock().clone();
         ignored.insert("stale".into(), self.stale.load(Relaxed));
@@ -58,6 +66,7 @@ impl Counts {
             dead: self.dead.lock().clone(),
             live: self.live.load(Relaxed),
             held: self.held.load(Relaxed),
+            watermark: *self.watermark.lock(),
         }
     }
 }

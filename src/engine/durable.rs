@@ -22,7 +22,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
-use eddy_dataflows::calendar::Second;
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::{self, Head, Tally};
 use eddy_schemas::stored::Malformed;
@@ -30,6 +29,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::snapshot::Snapshots;
+use super::watermark::{Greatest, Time};
 use crate::cli::chain;
 use crate::journal::{self, Journal};
 use crate::record;
@@ -102,15 +102,17 @@ pub enum Fsync {
 }
 
 /// What a worker's parser says at the end of a tick.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Mark {
     /// What the tick was made from; the first worker's only.
     pub binding: String,
     /// What was read, ignored and dead.
     pub tally: Tally,
     pub letters: Vec<DeadLetter>,
-    /// The greatest created_at that was read.
-    pub greatest: Option<Second>,
+    /// The greatest created_at that was read of each partition.
+    pub greatest: Greatest,
+    /// What decides the time of the tick; the first worker's only.
+    pub time: Option<Time>,
 }
 
 /// The journal of frames, open for writing.
@@ -363,6 +365,11 @@ pub struct Frame {
 }
 
 impl Tick {
+    /// What was decided of event time: every worker's frame says the same.
+    pub fn time(&self) -> Option<frame::Time> {
+        self.frames.first().and_then(|frame| frame.head.time)
+    }
+
     /// What it was made from.
     pub fn binding(&self) -> &str {
         self.frames.iter().find(|frame| frame.head.worker == 0).map_or("", |frame| &frame.head.binding)

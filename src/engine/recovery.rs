@@ -106,7 +106,7 @@ impl Kept {
 
     /// Feeds the snapshot, some versions a tick: what is not new need not be done at once. False where `look` said so.
     fn versions(&self, engine: &mut Engine, look: &mut impl FnMut(Step) -> bool) -> Result<bool, Error> {
-        let last = self.snapshots.manifest.tick;
+        let (last, past) = (self.snapshots.manifest.tick, &self.snapshots.manifest.past);
         let mut tick = last.saturating_sub(self.snapshots.versions() / VERSIONS_A_TICK + 1).max(1);
         let (mut versions, mut count) = (vec![], 0);
         let mut snapshot = self.snapshots.read()?;
@@ -117,7 +117,7 @@ impl Kept {
                 if !look(Step { tick, binding: None }) {
                     return Ok(false);
                 }
-                engine.recover_versions(tick, std::mem::take(&mut versions))?;
+                engine.recover_versions(tick, std::mem::take(&mut versions), past)?;
             }
             if count % VERSIONS_A_TICK == 0 {
                 tick = (tick + 1).min(last);
@@ -127,7 +127,7 @@ impl Kept {
         if !look(Step { tick: last, binding: None }) {
             return Ok(false);
         }
-        engine.recover_versions(last, versions)?;
+        engine.recover_versions(last, versions, past)?;
         while let Some(letter) = snapshot.letter()? {
             engine.recover_letter(last, serde_json::from_slice(&letter).expect("checked by its sum"));
         }

@@ -21,11 +21,12 @@
 mod tests;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eddy_schemas::frame::Tally;
+use eddy_schemas::frame::{self, Head, Tally};
 use eddy_schemas::stored::{self, Malformed};
 use serde::{Deserialize, Serialize};
 
@@ -50,10 +51,32 @@ pub struct Manifest {
     pub tick: u64,
     pub binding: String,
     pub tally: Tally,
+    #[serde(default)]
+    pub past: Past,
     /// The first frame of later ticks; frames before it are let go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     needed: Option<u64>,
     runs: Vec<Run>,
+}
+
+/// Event time so far; none: frames did not keep it yet (format 1).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Past {
+    #[serde(default)]
+    pub time: Option<frame::Time>,
+    /// The greatest created_at read of each partition.
+    #[serde(default)]
+    pub greatest: Option<BTreeMap<u32, i64>>,
+}
+
+impl Past {
+    fn add(&mut self, head: &Head) {
+        self.time = head.time.or(self.time);
+        for (partition, at) in head.greatest.iter().flatten() {
+            let greatest = self.greatest.get_or_insert_default().entry(*partition).or_insert(*at);
+            *greatest = (*at).max(*greatest);
+        }
+    }
 }
 
 /// Oldest first.
@@ -136,6 +159,7 @@ impl Snapshots {
             tick.binding().clone_into(&mut next.binding);
             for frame in tick.frames {
                 next.tally.add(&frame.head.tally);
+                next.past.add(&frame.head);
                 letters.extend(frame.head.letters);
                 frames.push(frame.rows);
             }

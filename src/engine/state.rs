@@ -1,12 +1,12 @@
 //! The winning version of every message, compact: what a worker keeps of its messages.
 //!
 //! ```text
-//!   index: hash of id --> slot     held: [ 80 bytes ]*     rare: [ what few messages have ]*
+//!   index: hash of id --> slot     held: [ 80 bytes ]*, some of them free     rare: [ what few messages have ]*
 //! ```
 //!
 //! # Invariants
 //! 1. `get` gives back exactly what `set` was given.
-//! 2. A message has one slot for ever: tombstones are remembered, so that an older version that comes later stays dead.
+//! 2. A message has one slot until it is removed: tombstones are remembered, so that an older version that comes later stays dead.
 
 use eddy_dataflows::calendar::Second;
 use eddy_dataflows::index::{Index, prefetch, tag};
@@ -37,6 +37,8 @@ const HAS_TIME: u16 = 8;
 const HAS_TEXT: u16 = 16;
 const HAS_SCORE: u16 = 32;
 const ASKS: u16 = 64;
+/// The slot holds no message.
+const FREE: u16 = 1 << 15;
 
 /// What few messages have.
 #[derive(Clone, Copy, PartialEq, Default)]
@@ -56,15 +58,16 @@ pub struct State {
     held: Vec<Held>,
     rare: Vec<Rare>,
     free: Vec<u32>,
+    free_slots: Vec<u32>,
 }
 
 impl State {
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.held.len() - self.free_slots.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.len() == 0
     }
 
     /// Asks for the memory that `find` and `get` will want.
@@ -117,9 +120,17 @@ impl State {
 
     /// Holds a message that was not held; gives its slot.
     pub fn insert(&mut self, version: &Version) -> u32 {
-        let slot = u32::try_from(self.held.len()).expect("fewer than 2^32 messages a worker");
         let packed = self.pack(version, 0);
-        self.held.push(packed);
+        let slot = match self.free_slots.pop() {
+            Some(slot) => {
+                self.held[slot as usize] = packed;
+                slot
+            }
+            None => {
+                self.held.push(packed);
+                u32::try_from(self.held.len() - 1).expect("fewer than 2^32 messages a worker")
+            }
+        };
         self.index.insert(tag(version.id.route()), slot);
         slot
     }
@@ -128,6 +139,29 @@ impl State {
     pub fn set(&mut self, slot: u32, version: &Version) {
         let rare = self.held[slot as usize].rare;
         self.held[slot as usize] = self.pack(version, rare);
+    }
+
+    /// The version in a slot, if there is one.
+    pub fn held(&self, slot: u32) -> Option<Version> {
+        (self.held[slot as usize].flags & FREE == 0).then(|| self.get(slot))
+    }
+
+    /// Says when a tombstone without a time arrived; false where there is none in the slot, or it is known.
+    pub fn arrive(&mut self, slot: u32, at: i64) -> bool {
+        let is_timeless = self.held(slot).is_some_and(|version| version.at().is_none());
+        if is_timeless {
+            self.held[slot as usize].place = Place::arrival(at);
+        }
+        is_timeless
+    }
+
+    /// Forgets a message; its slot is another's from then on.
+    pub fn remove(&mut self, slot: u32) {
+        let Held { id, rare, .. } = self.held[slot as usize];
+        self.keep(Rare::default(), rare);
+        self.index.remove(tag(id.route()), slot);
+        (self.held[slot as usize].rare, self.held[slot as usize].flags) = (0, FREE);
+        self.free_slots.push(slot);
     }
 
     fn pack(&mut self, version: &Version, rare: u32) -> Held {

@@ -8,29 +8,32 @@ use eddy_dataflows::batch::{Batch, Batches, map, route};
 use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::fold_with;
 use eddy_dataflows::views::{self, Definition};
-use eddy_dataflows::{Inputs, Outputs};
+use eddy_dataflows::{Inputs, Keep, Outputs};
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::{Version, stored};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
+use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::probe::Handle;
 use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
+use super::batch::DUMPS;
 use super::durable::{Durable, Mark};
-use super::ingest::Ingest;
+use super::ingest::{Ended, Ingest};
 use super::parse::{self, Parser};
-use super::{Counts, Error, Frontiers, Output, watermark};
+use super::watermark::{self, Report, Time};
+use super::{Counts, Error, Frontiers, Output};
 use crate::texts::Texts;
 
 /// Something for a worker.
 pub enum Feed {
     /// Every tick below `tick` has ended, and here is a batch of that one.
     Batch { tick: u64, batch: super::Batch },
-    /// `tick` has ended, made from what `binding` says.
-    End { tick: u64, binding: String },
+    /// `tick` has ended. For the first worker: what it was made from, and what decides its time.
+    End { tick: u64, binding: String, time: Option<Time> },
 }
 
 /// Versions of a frame that are handed on at once.
@@ -79,6 +82,7 @@ pub struct Plan {
     pub counts: Arc<Counts>,
     pub frontiers: Arc<Frontiers>,
     pub durable: Option<Arc<Durable>>,
+    pub keep: Keep,
     pub ready: Sender<(usize, SyncActivator)>,
 }
 
@@ -129,16 +133,19 @@ pub fn build(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) -> Watche
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
         let (versions, marks) = parsed(scope, plan, feeds.clone());
-        let moments = watermark::moments(map(marks.clone(), |mark| mark.greatest), scope.peers());
+        let report = |mark: &Mark| Report { greatest: mark.greatest.clone(), time: mark.time.clone() };
+        let moments = watermark::moments(map(marks.clone(), report), plan.keep.messages_s, scope.peers());
         let (texts, counts) = (Arc::clone(&plan.texts), Arc::clone(&plan.counts));
         let ingest = match &plan.durable {
             None => Ingest::new(texts, counts),
             Some(durable) => Ingest::durable(texts, counts, Arc::clone(durable), index, scope.peers()),
         };
-        let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), marks, "Ingest", ingest);
+        let ingest = if plan.keep.messages_s.is_some() { ingest.sealing() } else { ingest };
+        let ended = map(marks, |mark| Ended::Mark(mark.clone())).concat(map(moments.clone(), |moment| Ended::At(*moment)));
+        let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), ended, "Ingest", ingest);
         let outputs = plan.outputs.clone();
         let mut rows = Outputs::new(Rc::new(move |tick, changes| send(&outputs, Output::Changes { tick, changes })));
-        views::build(&plan.views, &Inputs::new(scope, winners.clone(), moments), &mut rows);
+        views::build(&plan.views, &Inputs::new(scope, winners.clone(), moments).keeping(plan.keep), &mut rows);
         rows.watch(winners);
         rows.probe
     });
@@ -175,12 +182,12 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
                         versions.activate().session(of_versions).give_container(&mut Batch::new(batch));
                     }
                 }
-                Ok(Feed::End { tick, binding }) => {
+                Ok(Feed::End { tick, binding, time }) => {
                     // The next tick has no number yet: this is the least that it can have.
                     let next = tick + 1;
                     of_versions.downgrade(&next);
                     of_marks.downgrade(&tick);
-                    marks.activate().session(of_marks).give_container(&mut Batch::new(vec![source.end(binding)]));
+                    marks.activate().session(of_marks).give_container(&mut Batch::new(vec![source.end(binding, time)]));
                     of_marks.downgrade(&next);
                 }
                 Err(TryRecvError::Empty) => return,
@@ -205,6 +212,8 @@ struct Source {
     known: Known,
     /// What is left of a frame.
     frame: Option<(Vec<u8>, usize)>,
+    /// It said what was read.
+    is_noted: bool,
 }
 
 impl Source {
@@ -217,6 +226,7 @@ impl Source {
             mark: Mark::default(),
             known: if plan.durable.is_some() { Known::new() } else { Known::default() },
             frame: None,
+            is_noted: false,
         }
     }
 
@@ -224,14 +234,16 @@ impl Source {
     fn read(&mut self, tick: u64, batch: super::Batch) -> Vec<Version> {
         let raw = match batch {
             super::Batch::Raw(raw) => raw,
-            super::Batch::Frame(rows) => {
-                self.frame = Some((rows, 0));
+            super::Batch::Frame { versions, greatest } => {
+                self.is_noted = greatest.is_some();
+                greatest.into_iter().flatten().for_each(|(partition, at)| self.note(partition, at));
+                self.frame = Some((versions, 0));
                 return self.rest().unwrap_or_default();
             }
         };
-        let mut versions = Vec::with_capacity(raw.records_about());
+        let (mut versions, partition) = (Vec::with_capacity(raw.records_about()), raw.partition());
         let done = self.parser.batch(raw, |version| versions.push(version));
-        self.note(&versions);
+        self.note_all(partition, &versions);
         self.counts.add(&done.tally);
         if self.durable.is_some() {
             self.mark.tally.add(&done.tally);
@@ -259,18 +271,26 @@ impl Source {
                 }
             }
         }
-        self.note(&versions);
+        if !self.is_noted {
+            self.note_all(DUMPS, &versions);
+        }
         let at = rows.len() - reader.left();
         self.frame = (at < rows.len()).then_some((rows, at));
         (!versions.is_empty()).then_some(versions)
     }
 
-    fn end(&mut self, binding: String) -> Mark {
-        Mark { binding, ..std::mem::take(&mut self.mark) }
+    fn end(&mut self, binding: String, time: Option<Time>) -> Mark {
+        Mark { binding, time, ..std::mem::take(&mut self.mark) }
     }
 
-    fn note(&mut self, versions: &[Version]) {
-        let greatest = versions.iter().filter_map(|version| version.created_at).max();
-        self.mark.greatest = self.mark.greatest.max(greatest.map(Second::new));
+    fn note_all(&mut self, partition: u32, versions: &[Version]) {
+        if let Some(at) = versions.iter().filter_map(|version| version.created_at).max() {
+            self.note(partition, Second::new(at));
+        }
+    }
+
+    fn note(&mut self, partition: u32, at: Second) {
+        let greatest = self.mark.greatest.entry(partition).or_insert(at);
+        *greatest = at.max(*greatest);
     }
 }

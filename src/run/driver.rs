@@ -8,6 +8,7 @@ use super::changelogs::Changelogs;
 use super::{Arc, Bound, Config, Due, Engine, Error, Of, Parts, Shared, WAIT};
 use crate::engine::Raw;
 use crate::engine::durable::Durable;
+use crate::engine::partitions::Partitions;
 use crate::engine::recovery::Kept;
 use crate::log::{Partition, Topic};
 use crate::telemetry::{ENGINE, State};
@@ -21,16 +22,25 @@ pub struct Driver {
     shared: Arc<Shared>,
     /// Partitions that hold what platforms sent, by their number among all, and where each is read next.
     cursors: Vec<(u32, Partition, u64)>,
+    /// Which of them the watermark waits for.
+    activity: Partitions,
+    /// As told last.
+    active: Vec<u32>,
     /// What is to be fed first.
     pub state: Option<(Kept, Arc<Durable>)>,
     pub changelogs: Changelogs,
 }
 
 impl Driver {
-    pub fn new(parts: Parts, config: Config, engine: Engine, shared: Arc<Shared>, partitions: &[Partition]) -> Self {
+    pub fn new(parts: Parts, config: Config, mut engine: Engine, shared: Arc<Shared>, partitions: &[Partition]) -> Self {
         let sent = |partition: &Partition| matches!(partition.topic, Topic::Reddit | Topic::Telegram);
-        let cursors = (0..).zip(partitions).filter(|(_, p)| sent(p)).map(|(number, p)| (number, *p, 0)).collect();
-        Driver { parts, config, engine, shared, cursors, state: None, changelogs: Changelogs::default() }
+        let cursors: Vec<_> = (0..).zip(partitions).filter(|(_, p)| sent(p)).map(|(number, p)| (number, *p, 0)).collect();
+        let numbers = cursors.iter().map(|(number, _, _)| *number);
+        let now = parts.clock.monotonic_ms();
+        let activity = Partitions::new(numbers, config.partition_idle_ms, now);
+        let active = activity.active(now);
+        engine.wait_for(active.clone());
+        Driver { parts, config, engine, shared, cursors, activity, active, state: None, changelogs: Changelogs::default() }
     }
 
     pub fn run(mut self) -> Result<(), Error> {
@@ -57,7 +67,9 @@ impl Driver {
         while !self.shared.stops() {
             let dead_letters = self.parts.log.end(DEAD_LETTERS);
             let (batches, received) = self.read()?;
-            if batches.is_empty() {
+            let moved = self.look();
+            // Without records there is a tick only where the watermark may move without.
+            if batches.is_empty() && !moved {
                 seen = self.parts.log.wait(seen, WAIT);
                 continue;
             }
@@ -78,6 +90,21 @@ impl Driver {
             last = Instant::now();
         }
         Ok(true)
+    }
+
+    /// Looks how partitions are, and tells; whether the watermark waits for others than before.
+    fn look(&mut self) -> bool {
+        let now = self.parts.clock.monotonic_ms();
+        self.activity.stalled(self.shared.stalled.load(Ordering::Acquire), now);
+        let active = self.activity.active(now);
+        let all = self.cursors.iter().map(|(_, partition, _)| partition.name()).zip(self.activity.all(now).map(|(_, activity)| activity));
+        self.parts.telemetry.partitions(all.collect());
+        let moved = active != self.active;
+        if moved {
+            self.active.clone_from(&active);
+            self.engine.wait_for(active);
+        }
+        moved && !self.active.is_empty()
     }
 
     fn offsets(&self) -> Vec<(Partition, u64)> {
@@ -161,6 +188,7 @@ impl Driver {
             }
             let records = self.parts.log.read(*partition, *offset, self.config.read_bytes_max)?;
             *offset += records.len() as u64;
+            self.activity.brought(*input, self.parts.clock.monotonic_ms());
             for record in &records {
                 match received.last_mut().filter(|(ms, _)| *ms == record.received_at_ms) {
                     Some((_, count)) => *count += 1,

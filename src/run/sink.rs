@@ -163,6 +163,9 @@ impl Sink {
         more(&counts.ignored, &counted.ignored, &|reason, count| telemetry.ignored(reason, count));
         more(&counts.dead, &counted.dead, &|reason, count| telemetry.dead(reason, count));
         telemetry.messages_live(counts.live);
+        if let Some(watermark) = counts.watermark {
+            telemetry.watermark(watermark, now);
+        }
         telemetry.closed(tick);
         self.state.counted = counts;
     }

@@ -10,6 +10,7 @@ use eddy_schemas::{Cell, Name, Row, View};
 use super::*;
 use crate::clock::Manual;
 use crate::engine::durable::Fsync;
+use crate::engine::partitions::Activity;
 use crate::log::texts::LogTexts;
 use crate::log::{Append, Topic};
 use crate::store::{AsOf, Memory, Stored};
@@ -92,7 +93,7 @@ fn a_tick_is_not_before_what_it_covers_was_received_also_after_an_idle_hour() {
         let first = bench.shown(bench.comment(1, "run_ann", START_MS));
         assert_eq!(first.tick, START_MS as u64, "there is nothing that it would have to follow");
         let later = START_MS + HOUR_MS;
-        bench.clock.set(later);
+        bench.clock.advance(HOUR_MS);
         let second = bench.shown(bench.comment(2, "run_ann", later));
         assert!(second.tick >= later as u64, "{second:?}");
         let AsOf { value, tick } = bench.get(&[(Users::VIEW, vec![name("reddit:run_ann")])]);
@@ -105,6 +106,33 @@ fn a_tick_is_not_before_what_it_covers_was_received_also_after_an_idle_hour() {
         assert!(third.tick > second.tick, "{third:?} after {second:?}");
         bench.running.stop().expect("no error");
     }
+}
+
+#[test]
+fn an_idle_partition_holds_nothing_back_and_a_stalled_one_is_seen() {
+    let bench = Bench::new(2);
+    let telemetry = &bench.parts.telemetry;
+    let created_ms = START_MS - HOUR_MS;
+    let first = bench.comment(1, "run_ed", created_ms);
+    bench.shown(first);
+    assert_eq!(telemetry.snapshot().watermark, 0, "the others may bring anything");
+    bench.clock.advance(Config::default().partition_idle_ms + 1);
+    // Of the same conversation, so from the same partition.
+    let second = bench.comment(8, "run_ed", created_ms + 7_000);
+    bench.shown(second);
+    let told = telemetry.snapshot();
+    assert_eq!((told.watermark, second.0), (created_ms / 1_000 + 7, first.0));
+    let states = |of: Activity| telemetry.snapshot().partitions.iter().filter(|partition| partition.state == of).count();
+    assert_eq!((states(Activity::Active), states(Activity::Idle)), (1, 3), "{told:?}");
+    assert!(telemetry.encode().contains(&format!("eddy_watermark_timestamp_seconds {}", told.watermark)));
+    bench.running.stalled(true);
+    let from = Instant::now();
+    while states(Activity::Stalled) < 4 {
+        assert!(from.elapsed() < TICK_MAX, "it is not seen");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(telemetry.encode().contains("state=\"stalled\"} 1"));
+    bench.running.stop().expect("no error");
 }
 
 #[test]

@@ -291,13 +291,18 @@ fn health_schema() -> utoipa::openapi::Object {
         .property("since_ms", integer())
         .property("last_error", all(error, &["message", "at_ms"]));
     let component = all(component, &["name", "state", "since_ms", "last_error"]);
+    let partition =
+        ObjectBuilder::new().property("name", string()).property("state", string().enum_values(Some(["active", "idle", "stalled"])));
+    let watermark = "Event time up to which records are taken to be in, seconds since 1970; 0 before there is any.";
     let health = ObjectBuilder::new()
         .property("status", string().enum_values(Some(["starting", "recovering", "ready", "degraded"])))
         .property("version", string())
         .property("uptime_s", integer())
         .property("tick", tick_schema("The last tick that closed; null before the first."))
+        .property("watermark", integer().description(Some(watermark)))
+        .property("partitions", ArrayBuilder::new().items(all(partition, &["name", "state"])))
         .property("components", ArrayBuilder::new().items(component));
-    all(health, &["status", "version", "uptime_s", "tick", "components"]).build()
+    all(health, &["status", "version", "uptime_s", "tick", "watermark", "partitions", "components"]).build()
 }
 
 fn tick_schema(means: &str) -> ObjectBuilder {

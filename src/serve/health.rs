@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::problem::{self, Problem};
 use super::{Shared, as_of};
-use crate::telemetry::{Component, State as Is};
+use crate::telemetry::{Component, Partition, State as Is};
 
 #[derive(Serialize)]
 struct Health {
@@ -20,6 +20,10 @@ struct Health {
     uptime_s: u64,
     /// The last tick that closed; null before the first.
     tick: Option<u64>,
+    /// Event time up to which records are taken to be in, seconds since 1970; 0 before there is any.
+    watermark: i64,
+    /// Partitions of the log. The watermark waits for those that are active, and for stalled ones: their source brings nothing.
+    partitions: Vec<Partition>,
     components: Vec<Component>,
 }
 
@@ -39,7 +43,7 @@ pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, P
 /// Each component's state and last error. Always 200: what should restart or route by an answer asks the other two.
 pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared.count().await;
-    let components = shared.telemetry.snapshot().components;
+    let crate::telemetry::Snapshot { components, watermark, partitions, .. } = shared.telemetry.snapshot();
     let failed = components.iter().any(|component| matches!(component.state, Is::Failed(_)));
     let recovering = components.iter().any(|component| component.state == Is::Recovering);
     let status = if failed {
@@ -52,7 +56,8 @@ pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         "ready"
     };
     let uptime_s = shared.telemetry.uptime().as_secs();
-    let health = Health { status, version: env!("CARGO_PKG_VERSION"), uptime_s, tick: as_of(shared.telemetry.tick()), components };
+    let tick = as_of(shared.telemetry.tick());
+    let health = Health { status, version: env!("CARGO_PKG_VERSION"), uptime_s, tick, watermark, partitions, components };
     ([(header::CACHE_CONTROL, "no-store")], Json(health))
 }
 

@@ -128,7 +128,7 @@ impl Table {
         let texts = Read::new(self.texts_of(places), texts)?;
         let mut texts = texts.iter();
         for (at, place) in places.iter().enumerate() {
-            places.get(at + AHEAD).map(|ahead| prefetch(self.changes.start(*ahead)));
+            places.get(at + AHEAD).inspect(|ahead| prefetch(self.changes.start(**ahead)));
             let change = self.changes.at(*place);
             cells.clear();
             codec::decode_key(view.key, change.key, &mut cells);

@@ -57,8 +57,10 @@ fn values_out_of_their_range_are_refused() {
 
 #[test]
 fn what_is_not_there_yet_is_said_plainly() {
-    let ran = run(["replay", "--retention", "90d", "x"]).ends(2);
-    assert!(ran.stderr.contains("--retention is not there yet"), "{}", ran.stderr);
+    let ran = run(["replay", "--retention", "90", "x"]).ends(2);
+    assert!(ran.stderr.contains("such as 90d"), "{}", ran.stderr);
+    let ran = run(["replay", "--retention", "90d", "--state", "durable", "--data-dir", "never-made", "x"]).ends(2);
+    assert!(ran.stderr.contains("--state durable keeps every message"), "{}", ran.stderr);
 }
 
 #[test]

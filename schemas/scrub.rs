@@ -71,18 +71,6 @@ impl Person {
         matches!(self, Person::Telegram(_)) && value.is_some_and(|party| self.is_named(party.get("id")))
     }
 
-    /// `from_id` of an export.
-    fn is_exported(&self, value: Option<&Value>) -> bool {
-        let Person::Telegram(id) = self else { return false };
-        match value {
-            Some(Value::String(from)) => {
-                let number = |prefix: &str, sign: &str| from.strip_prefix(prefix).and_then(|digits| format!("{sign}{digits}").parse().ok());
-                number("user", "").or_else(|| number("channel", "-100")).or_else(|| number("chat", "-")) == Some(*id)
-            }
-            value => self.is_named(value),
-        }
-    }
-
     /// A message, comment or submission that the person wrote, or that was written to the person alone.
     fn wrote(&self, object: &Map<String, Value>) -> bool {
         match self {
@@ -90,7 +78,7 @@ impl Person {
             Person::Telegram(_) => {
                 // As the parser has it: who a message is sent in the name of comes first, but both are people to be forgotten.
                 ["from", "sender_chat", "chat"].iter().any(|party| self.is_party(object.get(*party)))
-                    || self.is_exported(object.get("from_id"))
+                    || matches!(self, Person::Telegram(id) if object.get("from_id").and_then(exported) == Some(*id))
             }
         }
     }
@@ -104,6 +92,13 @@ fn has_word(text: &[u8], word: &str, part: impl Fn(u8) -> bool) -> bool {
         starts && text.get(at + word.len()).is_none_or(|after| !part(*after))
     };
     text.windows(word.len()).enumerate().any(|(at, window)| window.eq_ignore_ascii_case(word) && ends(at))
+}
+
+/// The number in an export's `from_id`: `user42`, `channel42`, or (before 2021) a bare one.
+fn exported(from: &Value) -> Option<i64> {
+    let Some(from) = from.as_str() else { return from.as_i64() };
+    let number = |prefix: &str, sign: &str| from.strip_prefix(prefix).and_then(|digits| format!("{sign}{digits}").parse().ok());
+    number("user", "").or_else(|| number("channel", "-100")).or_else(|| number("chat", "-"))
 }
 
 /// The record without the person; none where it needs no change.
@@ -121,19 +116,38 @@ pub fn scrub(raw: &[u8], person: &Person) -> Option<Vec<u8>> {
     strip(&mut record, person).then(|| serde_json::to_vec(&record).expect("what was read can be written"))
 }
 
+/// The key of who wrote a record, as far as a record that may be broken tells.
+pub fn author(raw: &[u8]) -> Option<String> {
+    let Ok(record) = serde_json::from_slice::<Value>(raw) else {
+        let at = memchr::memmem::find(raw, br#""author""#)? + br#""author""#.len();
+        let rest = raw[at..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
+        let name = std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()?;
+        return Some(format!("{REDDIT}{name}"));
+    };
+    let object = message(&record)?;
+    if let Some(name) = object.get("author").and_then(Value::as_str) {
+        return Some(format!("{REDDIT}{name}"));
+    }
+    let id = ["sender_chat", "from"].iter().find_map(|party| object.get(*party)?.get("id")?.as_i64());
+    id.or_else(|| exported(object.get("from_id")?)).map(|id| format!("{TELEGRAM}{id}"))
+}
+
 /// Whether the record as a whole is the person's: a message of a platform, bare or in its wrapper.
 fn is_of(record: &Value, person: &Person) -> bool {
-    let Value::Object(object) = record else { return false };
-    if person.wrote(object) {
-        return true;
-    }
-    // The wrappers: a thing's `data`, an update's only message, an export's message.
+    let of = |object: Option<&Map<String, Value>>| object.is_some_and(|object| person.wrote(object));
+    of(record.as_object()) || of(message(record))
+}
+
+/// What a record is about: the message itself, bare or in its wrapper (a thing's `data`, an update's only object, an export's message).
+fn message(record: &Value) -> Option<&Map<String, Value>> {
+    let object = record.as_object()?;
     let inner = match object.get("desktop_export") {
         Some(export) => export.get("message"),
         None if object.contains_key("update_id") => object.values().find(|value| value.is_object()),
-        None => object.get("data").filter(|_| object.get("kind").is_some_and(Value::is_string)),
+        None if object.get("kind").is_some_and(Value::is_string) => object.get("data"),
+        None => Some(record),
     };
-    inner.and_then(Value::as_object).is_some_and(|inner| person.wrote(inner))
+    inner?.as_object()
 }
 
 /// What is left of an object of the person inside another's record: that there was one, and where.
@@ -243,6 +257,20 @@ mod tests {
         assert_eq!(scrub(br#"{"id":"c1","author":"ada_lovelace","body":"ada_l"}"#, &reddit()), None);
         assert_eq!(scrub(br#"{"update_id":4242,"message":{"message_id":4242,"date":4242,"from":{"id":1}}}"#, &telegram()), None);
         assert_eq!(scrub(b"\xff 4242 \xff", &telegram()).as_deref(), Some(FORGOTTEN));
+    }
+
+    #[test]
+    fn a_record_tells_who_wrote_it_even_where_it_is_broken() {
+        let authors = [
+            (r#"{"author":"Ada_L","body":"#, Some("reddit:Ada_L")),
+            (r#"{"author" : "Ada_L","body":7}"#, Some("reddit:Ada_L")),
+            (r#"{"update_id":1,"message":{"from":{"id":7},"sender_chat":{"id":-10042}}}"#, Some("telegram:-10042")),
+            (r#"{"desktop_export":{"message":{"from_id":"channel42"}}}"#, Some("telegram:-10042")),
+            (r#"{"author":null}"#, None),
+            ("[1,2]", None),
+            ("nothing", None),
+        ];
+        authors.into_iter().for_each(|(raw, key)| assert_eq!(author(raw.as_bytes()).as_deref(), key, "{raw}"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod demo;
 pub mod engine;
+pub mod forgotten;
 pub mod journal;
 pub mod log;
 pub mod messenger;

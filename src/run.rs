@@ -34,6 +34,7 @@ use tracing::error;
 
 use crate::clock::Clock;
 use crate::engine::{self, Counts, Engine, Output, Raw, parse};
+use crate::forgotten::Forgotten;
 use crate::log::{self, Append, Log, Partition, Topic};
 use crate::progress::{Bound, Progress};
 use crate::store::{self, Store};
@@ -69,6 +70,7 @@ pub struct Parts {
     pub texts: Arc<dyn Texts>,
     pub telemetry: Arc<Telemetry>,
     pub clock: Arc<dyn Clock>,
+    pub forgotten: Arc<Forgotten>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +128,7 @@ impl Running {
             spools: vec![],
             spares: None,
             clock: Arc::clone(&parts.clock),
+            forgotten: Arc::clone(&parts.forgotten),
         };
         let (send, outputs) = bounded(config.outputs_waiting_max);
         let workers = config.engine.workers;

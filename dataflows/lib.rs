@@ -17,10 +17,13 @@ pub mod forest;
 pub mod groups;
 pub mod index;
 pub mod inputs;
+pub mod moving;
 pub mod outputs;
 pub mod sorted;
 pub mod streams;
 pub mod views;
+#[cfg(test)]
+mod work;
 
 pub use inputs::{Inputs, Moment, Update};
 pub use outputs::Outputs;

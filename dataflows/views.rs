@@ -35,7 +35,16 @@ views! {
     messages,
     user_names,
     community_names,
+    community_activity,
+    community_week,
+    responses,
+    unanswered,
+    user_states,
+    cohorts,
 }
+
+#[cfg(test)]
+mod tests;
 
 /// The view of that name.
 pub fn find(name: &str) -> Option<&'static Definition> {

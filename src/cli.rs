@@ -2,7 +2,9 @@
 
 mod bench;
 mod demo;
+mod forget;
 mod replay;
+mod run;
 mod show;
 
 use std::process::ExitCode;
@@ -86,7 +88,9 @@ pub struct Cli {
 enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
+    Forget(forget::Forget),
     Replay(replay::Replay),
+    Run(run::Run),
     Show(show::Show),
 }
 
@@ -95,7 +99,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Forget(forget) => forget.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Run(run) => run.run(),
         Command::Show(show) => show.run(),
     }
 }

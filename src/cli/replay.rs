@@ -74,9 +74,9 @@ enum StateIn {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct FsyncWhen(Fsync);
+pub struct FsyncWhen(pub Fsync);
 
-fn fsync(text: &str) -> Result<FsyncWhen, String> {
+pub fn fsync(text: &str) -> Result<FsyncWhen, String> {
     if text == "tick" {
         return Ok(FsyncWhen(Fsync::Tick));
     }

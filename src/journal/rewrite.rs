@@ -81,7 +81,9 @@ impl Segment<'_> {
         self.index.note(Entry { number: (number - first) as u32, position });
         // It is fsynced as a whole before it has its name.
         frame::encode(&mut self.buffer, self.file.salt, number, segment::HEADER_BYTES, &[payload]);
-        Ok(if self.buffer.len() >= BUFFER_BYTES { self.write()? })
+        Ok(if self.buffer.len() >= BUFFER_BYTES {
+            self.write()?
+        })
     }
 
     fn write(&mut self) -> Result<(), Error> {

@@ -37,7 +37,7 @@ fn take(job: &Job, outputs: &Receiver<Output>) -> Result<Collected, Error> {
                 let table = tables.iter_mut().find(|table| table.view().name == changes.view.name);
                 table.expect("views that were asked for").append(&changes);
             }
-            Output::Dead(letter) => {
+            Output::Dead { letter, .. } => {
                 if let Some(letters) = &mut letters {
                     letters.push(&letter)?;
                 }

@@ -70,7 +70,7 @@ impl Place {
             panic!("no address in {line:?}: {}", String::from_utf8_lossy(&out.stderr));
         };
         *self.address.lock().expect("no panic") = Some(address.into());
-        Run { child, address: address.into(), started }
+        Run { child: Some(child), address: address.into(), started }
     }
 }
 
@@ -90,9 +90,9 @@ pub struct Counters {
     pub dead: u64,
 }
 
-/// One that serves.
+/// One that serves. Dropped, it is killed: a test that failed leaves none.
 pub struct Run {
-    child: Child,
+    child: Option<Child>,
     address: String,
     started: Instant,
 }
@@ -165,16 +165,27 @@ impl Run {
     }
 
     pub fn kill(mut self) {
-        self.child.kill().expect("a child");
-        let out = self.child.wait_with_output().expect("it ends");
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("a child");
+        let out = child.wait_with_output().expect("it ends");
         assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
     /// Ends it as people do.
-    pub fn interrupt(self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+    pub fn interrupt(mut self) {
+        let child = self.child.take().expect("it runs");
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(sent.expect("kill is there").success());
-        let out = self.child.wait_with_output().expect("it ends");
+        let out = child.wait_with_output().expect("it ends");
         assert_eq!(out.status.code(), Some(130), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

@@ -168,11 +168,9 @@ impl Snapshots {
     ) -> Result<(), Error> {
         journal.roll()?;
         self.take(journal, u64::MAX)?;
-        // What is left are frames of ticks that were never whole.
-        journal.truncate_before(journal.range().end)?;
         let mut next = self.manifest.clone();
         let mut merge = Merge::new(&*self.files, &self.dir, &next.runs)?;
-        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, next.number())?;
+        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         while let Some(row) = merge.version()? {
             if keep(row).map_err(|_| damaged(&self.dir, "a version"))? {
                 run.version(row)?;
@@ -182,7 +180,11 @@ impl Snapshots {
             run.letter(&letter(read))?;
         }
         next.runs = vec![run.end()?];
-        self.publish(next)
+        // What is left of the journal are frames of ticks that were never whole.
+        next.needed = Some(journal.range().end);
+        self.publish(next)?;
+        journal.truncate_before(journal.range().end)?;
+        Ok(())
     }
 
     /// Merges the newest runs, as long as each is not much larger than those after it, where there are too many.

@@ -17,6 +17,7 @@ pub mod name;
 pub mod parse;
 pub mod row;
 pub mod rows;
+pub mod scrub;
 pub mod stored;
 pub mod version;
 

@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod duration;
+mod forget;
 mod replay;
 mod run;
 mod show;
@@ -88,6 +89,7 @@ pub struct Cli {
 enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
+    Forget(forget::Forget),
     Replay(replay::Replay),
     Run(run::Run),
     Show(show::Show),
@@ -98,6 +100,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Forget(forget) => forget.run(),
         Command::Replay(replay) => replay.run(),
         Command::Run(run) => run.run(),
         Command::Show(show) => show.run(),

@@ -26,6 +26,7 @@ mod frame;
 mod lock;
 mod open;
 mod read;
+mod rewrite;
 mod segment;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -332,7 +333,7 @@ impl<'a> Batch<'a> {
     fn roll(&mut self) -> Result<(), Error> {
         let (journal, active) = (self.journal, self.active.clone());
         self.buffer.clear();
-        segment::encode_seal(self.buffer, &active, self.at, self.next, self.synced, &journal.shared.read().index);
+        segment::encode_seal(self.buffer, active.salt, self.at, self.next, self.synced, &journal.shared.read().index);
         self.write_at_end()?;
         self.buffer.clear();
         journal.or_fail(active.file.sync().map_err(Error::io(&active.path, "sync")))?;

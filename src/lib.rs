@@ -7,6 +7,8 @@ pub mod clock;
 pub mod demo;
 pub mod engine;
 pub mod files;
+pub mod forget;
+pub mod forgotten;
 pub mod journal;
 pub mod live;
 pub mod log;

@@ -28,13 +28,14 @@ use eddy_dataflows::views::Definition;
 
 pub use interrupt::Interrupt;
 pub use meter::Meter;
-pub use state::Durability;
+pub use state::{Durability, spools};
 pub use summary::{Summary, peak_rss_bytes};
 pub use texts::{ReplayTexts, input_of_spool};
 
-use crate::cli::Error;
+use crate::cli::{Error, chain};
 use crate::clock;
 use crate::engine::{self, Engine, parse};
+use crate::forgotten::Forgotten;
 use crate::sink::tables::Format;
 use crate::source::dumps::{Limits, Reader};
 use crate::spool::Spool;
@@ -84,12 +85,18 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let texts = Arc::new(ReplayTexts::new(job.files.clone(), spools.clone()));
     // Those of this run are the last.
     let mine = (0..spools.len()).skip(spools.len() - job.workers);
+    let forgotten = match &job.state {
+        Some(durability) => Forgotten::read(&durability.folder).map_err(|e| Error::Usage(chain(&e)))?,
+        None => Forgotten::default(),
+    };
+    let forgotten = Arc::new(forgotten);
     let (spare, spares) = bounded(2 * job.workers + 2);
     let inputs = parse::Inputs {
         names: job.files.iter().map(|path| path.display().to_string()).collect(),
         spools: mine.map(|n| (input_of_spool(n), Arc::clone(&spools[n]))).collect(),
         spares: Some(spare),
         clock: Arc::new(clock::System),
+        forgotten,
     };
     let config = engine::Config {
         workers: job.workers,

@@ -101,6 +101,33 @@ impl Spool {
         check(&self.tail.lock())
     }
 
+    /// Writes blanks over the texts that `keep` does not want, in their places; gives how many. Nobody else may be at it.
+    ///
+    /// If we crash in between, a text may be half blank, which its sum tells; it was wanted by nobody.
+    pub fn blank(&self, mut keep: impl FnMut(u64) -> bool) -> io::Result<u64> {
+        let end = self.tail.lock().written;
+        let (mut at, mut blanked) = (0, 0);
+        while at + 8 <= end {
+            let mut head = [0; 8];
+            files::read_exact_at(&*self.file, &mut head, at)?;
+            let bytes = u64::from(length(head));
+            if at + 8 + bytes > end {
+                break; // a torn tail
+            }
+            if !keep(at) {
+                let text = vec![b' '; bytes as usize];
+                let mut entry = sum(length(head), &text).to_le_bytes().to_vec();
+                entry.extend_from_slice(&head[4..]);
+                entry.extend_from_slice(&text);
+                self.file.write_at(&entry, at)?;
+                blanked += 1;
+            }
+            at += 8 + bytes;
+        }
+        self.file.sync()?;
+        Ok(blanked)
+    }
+
     /// The text at `at`.
     pub fn read(&self, at: u64) -> io::Result<String> {
         let tail = self.tail.lock();

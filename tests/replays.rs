@@ -11,5 +11,5 @@ mod interrupts;
 mod outputs;
 mod progress;
 mod reddit;
-mod run;
+pub mod run;
 mod telegram;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod forget;
 mod generate;
 mod harness;
 mod oracle;

@@ -126,7 +126,7 @@ pub(crate) fn varint(mut n: u64, out: &mut Vec<u8>) {
     out.push(n as u8);
 }
 
-fn zigzag(n: i64) -> u64 {
+pub(crate) fn zigzag(n: i64) -> u64 {
     ((n << 1) ^ (n >> 63)) as u64
 }
 
@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
         Err(Malformed)
     }
 
-    fn number(&mut self) -> Result<i64, Malformed> {
+    pub(crate) fn number(&mut self) -> Result<i64, Malformed> {
         self.varint().map(|n| (n >> 1) as i64 ^ -((n & 1) as i64))
     }
 }

@@ -1,9 +1,11 @@
-//! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
+//! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 3 another process of the cluster was lost,
+//! 130 interrupted.
 
 mod bench;
 mod demo;
 mod replay;
 mod show;
+mod work;
 
 use std::process::ExitCode;
 
@@ -17,9 +19,15 @@ pub enum Error {
     Usage(String),
     #[error("{what}")]
     Failed { what: String, source: Option<Box<dyn std::error::Error + Send + Sync>> },
+    /// Another process of the cluster is not there: started again, all of them may do it.
+    #[error("{0}")]
+    Lost(String),
     #[error("interrupted")]
     Interrupted,
 }
+
+/// The exit code of [`Error::Lost`].
+pub const LOST: u8 = 3;
 
 impl Error {
     pub fn failed(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -27,10 +35,15 @@ impl Error {
     }
 
     pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+
+    pub fn code(&self) -> u8 {
         match self {
-            Error::Failed { .. } => ExitCode::from(1),
-            Error::Usage(_) => ExitCode::from(2),
-            Error::Interrupted => ExitCode::from(130),
+            Error::Failed { .. } => 1,
+            Error::Usage(_) => 2,
+            Error::Lost(_) => LOST,
+            Error::Interrupted => 130,
         }
     }
 }
@@ -88,6 +101,7 @@ enum Command {
     Demo(demo::Demo),
     Replay(replay::Replay),
     Show(show::Show),
+    Work(work::Work),
 }
 
 /// Runs what was asked.
@@ -97,5 +111,6 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
         Command::Show(show) => show.run(),
+        Command::Work(work) => work.run(),
     }
 }

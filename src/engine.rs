@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One thread drives: it hands batches of raw records to the workers and says when a tick ends. Workers are timely's; they park when
-//! there is nothing to do.
+//! there is nothing to do. Of several processes ([`Peers`]) each has an engine and a driver for its own workers; records meet those of the
+//! same message, user or conversation wherever these are.
 //!
 //! # Invariants
 //! 1. Every worker sees every tick end, after its last batch of that tick.
@@ -26,6 +27,7 @@ pub mod state;
 pub mod watermark;
 mod worker;
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +84,14 @@ pub enum Output {
     Dead(DeadLetter),
 }
 
+/// The other processes, each with as many workers as this one and the same dataflow.
+pub struct Peers {
+    /// The number of this process.
+    pub process: usize,
+    /// To each process, by its number; none to this one.
+    pub sockets: Vec<Option<TcpStream>>,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("a worker ended with an error: {0}")]
@@ -119,6 +129,18 @@ impl Engine {
     /// Starts the workers. Outputs go to `outputs`, whose reader must keep reading. Where the state is durable, what it holds comes first:
     /// [`Engine::recover`], then [`Engine::recovered`].
     pub fn start(config: Config, inputs: parse::Inputs, texts: Arc<dyn Texts>, outputs: Sender<Output>) -> Result<Engine, Error> {
+        Engine::start_among(None, config, inputs, texts, outputs)
+    }
+
+    /// As [`start`](Self::start), as one process of several. Each has its own driver; all of them must give the same ticks
+    /// ([`Engine::open_at`]) and end together. Outputs are those of this process's workers.
+    pub fn start_among(
+        peers: Option<Peers>,
+        config: Config,
+        inputs: parse::Inputs,
+        texts: Arc<dyn Texts>,
+        outputs: Sender<Output>,
+    ) -> Result<Engine, Error> {
         let clock = Arc::clone(&inputs.clock);
         let counts = Arc::new(Counts::default());
         let frontiers = Arc::new(Frontiers::new(config.workers));
@@ -134,7 +156,7 @@ impl Engine {
             durable: config.durable.clone(),
             ready,
         };
-        let guards = worker::spawn(plan, receivers).map_err(Error::Start)?;
+        let guards = worker::spawn(plan, receivers, peers).map_err(Error::Start)?;
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
         let (open, ended, records_in_tick, binding, next_worker) = (None, 0, 0, String::new(), 0);
@@ -158,15 +180,20 @@ impl Engine {
         Ok(())
     }
 
+    /// The number that a tick would have which is opened now, after the one that is open.
+    pub fn next_tick(&self) -> u64 {
+        next_tick(self.open.unwrap_or(self.ended), self.clock.now_ms())
+    }
+
     /// Opens a tick that has a number, after the one that is open.
-    fn open_at(&mut self, tick: u64) -> Result<(), Error> {
+    pub fn open_at(&mut self, tick: u64) -> Result<(), Error> {
         if self.open == Some(tick) {
             return Ok(());
         }
         if self.open.is_some() {
             self.close_tick()?;
         }
-        assert!(tick > self.ended, "ticks are recovered in order, before anything new");
+        assert!(tick > self.ended, "ticks are opened in order");
         self.open = Some(tick);
         Ok(())
     }

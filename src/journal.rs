@@ -107,7 +107,8 @@ pub struct Journal {
     shared: RwLock<Shared>,
     opened: Mutex<VecDeque<Arc<Sealed>>>,
     failed: AtomicBool,
-    _lock: Lock,
+    /// None where it is only read.
+    _lock: Option<Lock>,
 }
 
 /// What readers need to find a frame.
@@ -135,6 +136,11 @@ impl Journal {
     /// Opens or makes the journal in a folder. Reads the last segment, cuts its torn tail ([`Journal::cut`]).
     pub fn open(dir: &Path, config: Config) -> Result<Journal, Error> {
         open::open(dir, config)
+    }
+
+    /// Opens what is in a folder now to be read only, beside whoever writes it. None where there is nothing.
+    pub fn look(dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
+        open::look(dir, config)
     }
 
     /// What the opening had to cut off.

@@ -69,7 +69,7 @@ impl State {
     /// Asks for the memory that `find` and `get` will want.
     #[inline]
     pub fn fetch(&self, id: MessageId, step: usize) {
-        let tag = tag(id.route());
+        let tag = tag(id.spread());
         if step == 0 {
             self.index.fetch(tag);
         } else if let Some(slot) = self.index.guess(tag) {
@@ -79,7 +79,7 @@ impl State {
 
     /// The slot of a message, if it is held.
     pub fn find(&self, id: MessageId) -> Option<u32> {
-        self.index.find(tag(id.route()), |slot| self.held[slot as usize].id == id)
+        self.index.find(tag(id.spread()), |slot| self.held[slot as usize].id == id)
     }
 
     /// Whether the held version has this version number: the cheap look before `get`.
@@ -118,7 +118,7 @@ impl State {
         let slot = u32::try_from(self.held.len()).expect("fewer than 2^32 messages a worker");
         let packed = self.pack(version, 0);
         self.held.push(packed);
-        self.index.insert(tag(version.id.route()), slot);
+        self.index.insert(tag(version.id.spread()), slot);
         slot
     }
 

@@ -11,6 +11,10 @@ use eddy_dataflows::views::{self, Definition};
 use eddy_dataflows::{Inputs, Outputs};
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::{Version, stored};
+use timely::WorkerConfig;
+use timely::communication::allocator::ProcessBuilder;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::{AllocatorBuilder, Hooks};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -21,7 +25,7 @@ use timely::worker::Worker;
 use super::durable::{Durable, Mark};
 use super::ingest::Ingest;
 use super::parse::{self, Parser};
-use super::{Counts, Error, Frontiers, Output, watermark};
+use super::{Counts, Error, Frontiers, Output, Peers, watermark};
 use crate::texts::Texts;
 
 /// Something for a worker.
@@ -82,22 +86,34 @@ pub struct Plan {
 }
 
 /// Starts a worker thread for each receiver.
-pub fn spawn(plan: Plan, receivers: Vec<Receiver<Feed>>) -> Result<timely::communication::WorkerGuards<()>, String> {
-    let config = timely::Config::process(receivers.len());
-    timely::execute(config, move |worker| run(worker, &plan, &receivers[worker.index()]))
+pub fn spawn(plan: Plan, receivers: Vec<Receiver<Feed>>, peers: Option<Peers>) -> Result<timely::communication::WorkerGuards<()>, String> {
+    let threads = receivers.len();
+    let Some(Peers { process, sockets }) = peers else {
+        let config = timely::Config::process(threads);
+        return timely::execute(config, move |worker| run(worker, &plan, 0, &receivers));
+    };
+    let hooks = Hooks::default();
+    let here = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
+    let (builders, guard) = initialize_networking_from_sockets(here, sockets, process, threads, hooks)
+        .map_err(|e| format!("the processes' connections: {e}"))?;
+    let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+    let first = process * threads;
+    timely::execute::execute_from(builders, Box::new(guard), WorkerConfig::default(), move |worker| run(worker, &plan, first, &receivers))
 }
 
-fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
-    let index = worker.index();
+/// `first`: the number, among the workers of all processes, of this process's first.
+fn run(worker: &mut Worker, plan: &Plan, first: usize, feeds: &[Receiver<Feed>]) {
+    let index = worker.index() - first;
+    let feeds = &feeds[index];
     // Nobody reads outputs any more: the process is ending, and so is this worker.
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
-        let (versions, marks) = parsed(scope, plan, feeds.clone());
+        let (versions, marks) = parsed(scope, plan, index, feeds.clone());
         let moments = watermark::moments(map(marks.clone(), |mark| mark.greatest), scope.peers());
         let (texts, counts) = (Arc::clone(&plan.texts), Arc::clone(&plan.counts));
         let ingest = match &plan.durable {
             None => Ingest::new(texts, counts),
-            Some(durable) => Ingest::durable(texts, counts, Arc::clone(durable), index, scope.peers()),
+            Some(durable) => Ingest::durable(texts, counts, Arc::clone(durable), scope.index(), scope.peers()),
         };
         let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), marks, "Ingest", ingest);
         let outputs = plan.outputs.clone();
@@ -122,7 +138,12 @@ fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
 }
 
 /// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace; and says when a tick has ended.
-fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>) -> (Batches<'scope, Version>, Batches<'scope, Mark>) {
+fn parsed<'scope>(
+    scope: Scope<'scope, u64>,
+    plan: &Plan,
+    index: usize,
+    feeds: Receiver<Feed>,
+) -> (Batches<'scope, Version>, Batches<'scope, Mark>) {
     let mut builder = OperatorBuilder::new("Parse".to_owned(), scope);
     let (versions, versions_stream) = builder.new_output();
     let (marks, marks_stream) = builder.new_output();
@@ -130,9 +151,9 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
     let mut marks = OutputBuilder::<_, CapacityContainerBuilder<Batch<Mark>>>::from(marks);
     let address = builder.operator_info().address;
     let sync = scope.worker().sync_activator_for(address.to_vec());
-    plan.ready.send((scope.index(), sync)).expect("the driver waits for every worker");
+    plan.ready.send((index, sync)).expect("the driver waits for every worker");
     let again = scope.activator_for(address);
-    let mut source = Source::new(plan, scope.index());
+    let mut source = Source::new(plan, index);
     builder.build(move |capabilities| {
         let mut open = Some(capabilities);
         move |_frontiers| {

@@ -13,7 +13,7 @@ mod text;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use eddy_schemas::{Changes, View, codec};
+use eddy_schemas::{Cell, Changes, View, codec};
 use rayon::prelude::*;
 
 use crate::texts::{self, Texts};
@@ -86,6 +86,32 @@ impl Table {
         self.changes = compacted;
     }
 
+    /// Hands over each row at the end: the cells of its key, then the others.
+    pub fn each(&self, mut row: impl FnMut(&[Cell])) {
+        let (view, mut cells) = (self.view(), vec![]);
+        for place in Order::new(&self.changes).places() {
+            self.cells(view, place, &mut cells);
+            row(&cells);
+        }
+    }
+
+    /// Adds a row whose key nobody else gives.
+    pub fn insert(&mut self, row: &[Cell]) {
+        let (key, row) = row.split_at(self.view().key.len());
+        let (mut key_bytes, mut row_bytes) = (vec![], vec![]);
+        codec::encode_key(key, &mut key_bytes);
+        codec::encode_row(row, &mut row_bytes);
+        self.changes.push_encoded(&key_bytes, Some(&row_bytes));
+    }
+
+    /// The cells of a row that is there.
+    fn cells(&self, view: &View, place: u64, cells: &mut Vec<Cell>) {
+        let change = self.changes.at(place);
+        cells.clear();
+        codec::decode_key(view.key, change.key, cells);
+        codec::decode_row(view.columns, change.row.expect("rows that are there"), cells);
+    }
+
     /// Rows at the end.
     pub fn count(&self) -> u64 {
         Order::new(&self.changes).places().count() as u64
@@ -117,10 +143,7 @@ impl Table {
     fn render(&self, places: &[u64], format: Format, texts: &dyn Texts) -> Result<Vec<u8>, Error> {
         let (view, mut out, mut cells) = (self.view(), vec![], vec![]);
         for place in places {
-            let change = self.changes.at(*place);
-            cells.clear();
-            codec::decode_key(view.key, change.key, &mut cells);
-            codec::decode_row(view.columns, change.row.expect("rows that are there"), &mut cells);
+            self.cells(view, *place, &mut cells);
             match format {
                 Format::Tsv => text::tsv(&cells, texts, &mut out)?,
                 Format::Ndjson => text::json(view, &cells, texts, &mut out)?,

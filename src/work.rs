@@ -17,6 +17,10 @@
 //! which of two records of one moment comes first was never promised between files. A tick ends when all together have sent
 //! `--tick-records-max`; one process that has sent so many by itself waits for the next.
 //!
+//! **State.** With `--state durable` each process writes the frames of its workers to a journal of its own in the shared folder, and a tick
+//! counts once those of all workers of all processes are there: timely closes a tick nowhere before every worker has written its frame. The same
+//! command goes on where the last one was, with as many processes and workers as it likes (`state`).
+//!
 //! # Invariants
 //! 1. Nothing is sent before `Open`, and a tick's number is announced before process 0 opens it: ticks are the same, in the same order,
 //!    everywhere.
@@ -28,25 +32,34 @@ mod driver;
 mod gather;
 mod share;
 mod spools;
+mod state;
 mod words;
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::cli::Error;
+use crate::cli::{Error, chain};
 use crate::clock;
 use crate::cluster::{self, Left, Links, Party};
+use crate::engine::durable::{Durable, Fsync};
 use crate::engine::{self, Engine, Peers, parse};
+use crate::journal::{self, Journal};
 use crate::replay::{self, Interrupt, Meter, OUTPUTS_WAITING_MAX, ReplayTexts, Summary, checks, input_of_spool, peak_rss_bytes};
 use crate::source::dumps::Reader;
-use driver::Driver;
+use driver::{Driver, Kept};
 use gather::Gathered;
+use spools::Spools;
+use state::State;
 use words::Word;
 
 /// Words that wait for the driver: a process says about ten a tick.
 const WORDS_WAITING_MAX: usize = 1 << 12;
+
+/// How often interrupts are looked for, at least.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What is to be done, and with whom.
 pub struct Job {
@@ -58,22 +71,24 @@ pub struct Job {
     pub wait: Duration,
     /// How long one of them may be silent.
     pub watchdog: Duration,
+    /// How ticks are kept; none: in memory only.
+    pub durable: Option<Fsync>,
 }
 
 /// Does this process's part. A summary comes from process 0 only. Once all have met, an error ends the process here: the others have to
 /// be told, and workers that wait for others cannot be ended in order.
 pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summary>, Error> {
     let started = Instant::now();
-    let Job { mut replay, hosts, process, wait, watchdog } = job;
-    if process > 0 {
-        replay.output = None;
+    let mut job = job;
+    if job.process > 0 {
+        job.replay.output = None;
     }
-    let mut reader = Reader::new(replay.files.clone(), replay.limits);
-    checks::all(&replay, &reader)?;
-    let processes = hosts.len();
-    reader.leave_out(|file| file % processes != process);
-    let spools = spools::Spools::make(&replay, process)?;
-    let given = share::given(&replay, &hosts)?;
+    let reader = Reader::new(job.replay.files.clone(), job.replay.limits);
+    checks::all(&job.replay, &reader)?;
+    let temporary = if job.durable.is_none() { Some(Spools::temporary(&job.replay, job.process)?) } else { None };
+    let files = share::files(&job.replay)?;
+    let given = share::given(&job, &files);
+    let Job { replay, hosts, process, wait, watchdog, durable } = job;
     let met = cluster::meet(Party { hosts, process, given }, wait, &mut || interrupt.check())?;
 
     let (to_driver, words) = bounded(WORDS_WAITING_MAX);
@@ -90,7 +105,8 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summ
     let failed = |e| Error::failed("the processes' connections", e);
     let (links, sockets) = Links::new(met, watchdog, Arc::new(hear)).map_err(failed)?;
     let part = Part { replay: &replay, links: &links, interrupt, shown };
-    let summary = part.run(reader, spools, sockets, words, gathered, started);
+    let heard = Heard { words, gathered };
+    let summary = part.keep(durable, temporary, files, &heard).and_then(|keep| part.run(reader, keep, sockets, heard, started));
     match summary {
         Err(error) => links.leave(&Left::Failed(error)),
         Ok(summary) => {
@@ -109,26 +125,88 @@ struct Part<'a> {
     shown: &'a Meter,
 }
 
+/// What the others say.
+struct Heard {
+    words: Receiver<(usize, Word)>,
+    gathered: Receiver<Gathered>,
+}
+
+impl Heard {
+    /// The next word for the driver.
+    fn word(&self, interrupt: &Interrupt) -> Result<Word, Error> {
+        loop {
+            match self.words.recv_timeout(LOOK_EVERY) {
+                Ok((_, word)) => return Ok(word),
+                Err(RecvTimeoutError::Timeout) => interrupt.check()?,
+                Err(RecvTimeoutError::Disconnected) => panic!("whoever hears words lives as long as the process"),
+            }
+        }
+    }
+}
+
+/// Where texts and ticks are kept.
+type Keep = (Spools, Option<Kept>);
+
 impl Part<'_> {
     fn is_first(&self) -> bool {
         self.links.party.process == 0
+    }
+
+    /// Whether this process reads a file.
+    fn reads(&self, file: usize) -> bool {
+        file % self.links.party.hosts.len() == self.links.party.process
     }
 
     fn or_leave<T>(self, result: Result<T, Error>) -> T {
         result.unwrap_or_else(|error| self.links.leave(&Left::Failed(error)))
     }
 
+    /// Makes what is kept of a durable state, in one generation with the others.
+    fn keep(self, durable: Option<Fsync>, temporary: Option<Spools>, files: Vec<String>, heard: &Heard) -> Result<Keep, Error> {
+        let Some(fsync) = durable else { return Ok((temporary.expect("made before all met"), None)) };
+        let (replay, process, processes) = (self.replay, self.links.party.process, self.links.party.hosts.len());
+        let state = if self.is_first() {
+            let state = State::begin(&replay.folder, processes, replay.workers, files, replay.limits.record_bytes_max)?;
+            self.links.say_all(&Word::Begin(state.manifest.generation).encode());
+            state
+        } else {
+            match heard.word(self.interrupt)? {
+                Word::Begin(generation) => State::join(&replay.folder, generation)?,
+                _ => unreachable!("the first word of process 0"),
+            }
+        };
+        let own = state.own(process)?;
+        let kept = |e: &dyn std::error::Error| Error::Failed { what: chain(e), source: None };
+        let journal = Journal::open(&own, journal::Config::default()).map_err(|e| kept(&e))?;
+        let spools = Spools::durable(&state, process)?;
+        let durable = Durable::new(Arc::new(journal), spools.own(), fsync).map_err(|e| Error::failed("no thread can be started", e))?;
+        // From here on others read them.
+        let made = Word::Made.encode();
+        if !self.is_first() {
+            self.links.say(0, &made);
+        }
+        for _ in 0..if self.is_first() { processes - 1 } else { 1 } {
+            assert!(matches!(heard.word(self.interrupt)?, Word::Made), "nothing else is said before all have made theirs");
+        }
+        if self.is_first() {
+            self.links.say_all(&made);
+        }
+        Ok((spools, Some(Kept { state, durable: Arc::new(durable) })))
+    }
+
     fn run(
         self,
-        reader: Reader,
-        spools: spools::Spools,
-        sockets: Vec<Option<std::net::TcpStream>>,
-        words: Receiver<(usize, Word)>,
-        gathered: Receiver<Gathered>,
+        mut reader: Reader,
+        (spools, kept): Keep,
+        sockets: Vec<Option<TcpStream>>,
+        Heard { words, gathered }: Heard,
         started: Instant,
     ) -> Result<Option<Summary>, Error> {
         let (replay, party) = (self.replay, &self.links.party);
         let (processes, process) = (party.hosts.len(), party.process);
+        let state = kept.as_ref().map(|kept| kept.state.clone());
+        let before = state.as_ref().map(|state| state.manifest.position.clone()).unwrap_or_default();
+        reader.leave_out(|file| !self.reads(file) || before.is_at_end_of(file as u32));
         let all = spools.all(replay, processes)?;
         let texts = Arc::new(ReplayTexts::new(replay.files.clone(), all.clone()));
         // Of whatever file a text may be wanted, here or at another's asking.
@@ -141,8 +219,13 @@ impl Part<'_> {
             clock: Arc::new(clock::System),
         };
         // The driver says when a tick ends.
-        let config =
-            engine::Config { workers: replay.workers, views: replay.views.clone(), tick_records_max: 0, ..engine::Config::default() };
+        let config = engine::Config {
+            workers: replay.workers,
+            views: replay.views.clone(),
+            tick_records_max: 0,
+            durable: kept.as_ref().map(|kept| Arc::clone(&kept.durable)),
+            ..engine::Config::default()
+        };
         let peers = (processes > 1).then(|| {
             eddy_schemas::route::by_text();
             Peers { process, sockets }
@@ -151,7 +234,7 @@ impl Part<'_> {
         let engine = Engine::start_among(peers, config, inputs, Arc::clone(&texts) as _, send)
             .map_err(|e| Error::failed("the engine did not start", e))?;
         let counts = engine.counts();
-        let driver = Driver::new(self, engine, words, spools);
+        let driver = Driver::new(self, engine, words, spools, kept);
         let (ended, (collected, parts)) = std::thread::scope(|scope| {
             // While workers wait for those of others, an error cannot be handed up: see `run`.
             let sink = scope.spawn(|| self.or_leave(gather::collect(self, &outputs, &gathered)));
@@ -171,9 +254,11 @@ impl Part<'_> {
         }
         // From here on the others are not needed: whatever becomes of them, the tables are right.
         self.links.enough();
+        state.map_or(Ok(()), |state| state.check_lease())?;
         let views = collected.write(replay, &texts, self.interrupt)?;
         self.links.say_all(&Word::Over.encode());
-        let whole = gather::whole(parts.into_iter().chain([mine]));
+        let mut whole = gather::whole(parts.into_iter().chain([mine]));
+        whole.incomplete.extend(before.incomplete);
         Ok(Some(Summary {
             counts: whole.counts,
             views,
@@ -181,7 +266,7 @@ impl Part<'_> {
             workers: replay.workers * processes,
             processes,
             peak_rss_bytes: whole.peak_rss_bytes,
-            incomplete: whole.incomplete,
+            incomplete: whole.incomplete.into_iter().collect(),
         }))
     }
 }

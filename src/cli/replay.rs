@@ -66,7 +66,7 @@ pub struct Replay {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-enum StateIn {
+pub(super) enum StateIn {
     /// In memory: a replay that is interrupted begins anew
     None,
     /// In --data-dir: the same command goes on where it was
@@ -74,9 +74,9 @@ enum StateIn {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct FsyncWhen(Fsync);
+pub(super) struct FsyncWhen(pub Fsync);
 
-fn fsync(text: &str) -> Result<FsyncWhen, String> {
+pub(super) fn fsync(text: &str) -> Result<FsyncWhen, String> {
     if text == "tick" {
         return Ok(FsyncWhen(Fsync::Tick));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Error;
-use super::replay::{TableFormat, chosen, finish, view_names};
+use super::replay::{FsyncWhen, StateIn, TableFormat, chosen, finish, fsync, view_names};
 use crate::cluster;
 use crate::replay::{self, Interrupt, Meter};
 use crate::source::dumps::Limits;
@@ -40,7 +40,14 @@ pub struct Work {
     /// Views to build, comma-separated, or `all`
     #[arg(long, default_value = "all", value_delimiter = ',', value_parser = view_names())]
     views: Vec<String>,
-    /// Folder that all processes share, for texts of archives
+    /// Where the state lives
+    #[arg(long, value_enum, default_value_t = StateIn::None)]
+    state: StateIn,
+    /// With --state durable: how soon what is decided is safe against a power cut, `tick` or such as `100ms`. A killed process loses nothing
+    /// either way
+    #[arg(long, default_value = "100ms", value_parser = fsync, value_name = "WHEN")]
+    fsync: FsyncWhen,
+    /// Folder that all processes share, for the state and texts of archives
     #[arg(long, value_name = "D")]
     data_dir: PathBuf,
     /// Folder for the tables and dead letters, which process 0 writes
@@ -89,7 +96,8 @@ impl Work {
             tick_records_max: self.tick_records_max as usize,
             files: self.files,
         };
-        let job = Job { replay, hosts, process: self.process, wait: self.wait, watchdog: self.watchdog };
+        let durable = (self.state == StateIn::Durable).then_some(self.fsync.0);
+        let job = Job { replay, hosts, process: self.process, wait: self.wait, watchdog: self.watchdog, durable };
         let interrupt = Interrupt::on_signals().map_err(|e| Error::failed("signals cannot be handled", e))?;
         match run(job, &interrupt, &Meter::stderr())? {
             Some(summary) => finish(&summary, self.strict),

@@ -5,23 +5,25 @@
 //!   other processes --words-->                               others: Sent to 0; Open(t) -> Engine::open_at(t)
 //! ```
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 
-use super::Part;
 use super::share::{self, Read};
 use super::spools::Spools;
+use super::state::{Position, Reached, State};
 use super::words::Word;
+use super::{LOOK_EVERY, Part};
 use crate::cli::{Error, chain};
+use crate::engine::durable::{self, Durable};
 use crate::engine::{Counts, Engine, Raw};
 use crate::replay::Interrupt;
 use crate::source::dumps::Reader;
 
 /// Blocks that wait for the driver; the reader waits at it.
 const BLOCKS_WAITING_MAX: usize = 2;
-/// How often progress is shown and interrupts are looked for, at least.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A process says what it has sent when it is this part of a tick.
 const SAID_PARTS: usize = 8;
 
@@ -36,8 +38,21 @@ pub(super) struct Driver<'a> {
     in_tick: usize,
     /// Those of them that process 0 has not been told.
     unsaid: usize,
-    incomplete: Vec<String>,
+    /// The file that is being read, and its blocks that are in.
+    reading: Option<(u32, u64)>,
+    /// Where reading began.
+    from: Position,
+    /// What has moved since the tick was opened.
+    moved: Position,
+    kept: Option<Kept>,
+    incomplete: BTreeSet<String>,
     meter: Progress,
+}
+
+/// Where ticks are kept.
+pub(super) struct Kept {
+    pub state: State,
+    pub durable: Arc<Durable>,
 }
 
 /// How far the reading of this process's files has come.
@@ -45,36 +60,51 @@ struct Progress {
     bytes: u64,
     bytes_total: Option<u64>,
     shown_at: Instant,
-    counts: std::sync::Arc<Counts>,
+    counts: Arc<Counts>,
 }
 
 /// A process whose engine has ended.
 pub(super) struct Ended<'a> {
-    pub incomplete: Vec<String>,
+    pub incomplete: BTreeSet<String>,
     words: Receiver<(usize, Word)>,
     interrupt: &'a Interrupt,
 }
 
 impl<'a> Driver<'a> {
-    pub fn new(part: Part<'a>, engine: Engine, words: Receiver<(usize, Word)>, spools: Spools) -> Self {
+    pub fn new(part: Part<'a>, engine: Engine, words: Receiver<(usize, Word)>, spools: Spools, kept: Option<Kept>) -> Self {
         let meter = Progress { bytes: 0, bytes_total: None, shown_at: Instant::now(), counts: engine.counts() };
-        Driver { part, engine, words, reads: never(), spools, in_tick: 0, unsaid: 0, incomplete: vec![], meter }
+        let (reads, reading, from, moved, incomplete) = (never(), None, Position::default(), Position::default(), BTreeSet::new());
+        Driver { part, engine, words, reads, spools, in_tick: 0, unsaid: 0, reading, from, moved, kept, incomplete, meter }
     }
 
-    /// Hands all records of its files to the engine and ends it, together with the others.
+    /// Feeds the engine what the state holds and all records of its files after it, and ends it, together with the others.
     pub fn run(mut self, reader: Reader, spares: Receiver<Vec<u8>>) -> Result<Ended<'a>, Error> {
         self.meter.bytes_total = reader.bytes_total();
         self.part.shown.begin(self.meter.bytes_total);
+        let (links, interrupt) = (self.part.links, self.part.interrupt);
+        let mut from = Position::default();
+        if let Some(Kept { state, .. }) = &self.kept {
+            state.recover(links.party.process, &mut self.engine, || interrupt.check())?;
+            from = state.manifest.position.clone();
+        }
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
-        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || share::read(reader, &spares, &send));
+        let spawned = std::thread::Builder::new().name("reader".into()).spawn({
+            let from = from.clone();
+            move || share::read(reader, &from, &spares, &send)
+        });
         spawned.map_err(|e| Error::failed("no thread can be started", e))?;
         self.reads = reads;
+        self.from = from;
         if self.part.is_first() {
             self.lead()?
         } else {
             self.follow()?
         }
+        self.bind();
         self.engine.finish().map_err(stopped)?;
+        if let Some(kept) = &self.kept {
+            kept.durable.sync().map_err(not_kept)?;
+        }
         Ok(Ended { incomplete: self.incomplete, words: self.words, interrupt: self.part.interrupt })
     }
 
@@ -145,7 +175,14 @@ impl<'a> Driver<'a> {
     fn open(&mut self, tick: u64) -> Result<(), Error> {
         self.spools.hide();
         self.in_tick = 0;
+        self.bind();
         self.engine.open_at(tick).map_err(stopped)
+    }
+
+    /// Says what the open tick is made from.
+    fn bind(&mut self) {
+        let moved = std::mem::take(&mut self.moved);
+        self.engine.bind(if self.kept.is_some() { moved.binding() } else { String::new() });
     }
 
     /// Takes what the reader says; true at the end.
@@ -153,6 +190,15 @@ impl<'a> Driver<'a> {
         match read {
             Read::Block { block, rereadable, bytes_read } => {
                 self.meter.bytes = bytes_read;
+                let (file, blocks) = match self.reading {
+                    Some((file, blocks)) if file == block.input => (file, blocks + 1),
+                    before => {
+                        before.inspect(|(file, _)| self.moved.set(*file, Reached::End));
+                        (block.input, self.from.blocks(block.input) + 1)
+                    }
+                };
+                self.reading = Some((file, blocks));
+                self.moved.set(file, Reached::Blocks(blocks));
                 let raw = Raw::Dump { block, rereadable };
                 let records = raw.records_about();
                 self.engine.send(raw).map_err(stopped)?;
@@ -161,9 +207,13 @@ impl<'a> Driver<'a> {
             }
             Read::Failed(error) => {
                 self.part.shown.warn(&chain(&error));
-                self.incomplete.push(error.path().display().to_string());
+                let path = error.path().display().to_string();
+                self.incomplete.insert(path.clone());
+                self.moved.incomplete.insert(path);
             }
             Read::End => {
+                let files = (0..self.part.replay.files.len()).filter(|file| self.part.reads(*file));
+                files.for_each(|file| self.moved.set(file as u32, Reached::End));
                 self.reads = never();
                 return Ok(true);
             }
@@ -173,6 +223,9 @@ impl<'a> Driver<'a> {
 
     fn look(&mut self) -> Result<(), Error> {
         self.part.interrupt.check()?;
+        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.durable.has_failed()) {
+            kept.durable.check().map_err(not_kept)?;
+        }
         if self.meter.shown_at.elapsed() >= LOOK_EVERY {
             self.meter.shown_at = Instant::now();
             self.part.shown.show(self.meter.bytes, self.meter.bytes_total, &self.meter.counts.snapshot());
@@ -183,6 +236,10 @@ impl<'a> Driver<'a> {
 
 const READER: &str = "the reader does not panic";
 const WORDS: &str = "whoever hears words lives as long as the process";
+
+fn not_kept(e: durable::Error) -> Error {
+    Error::failed("the state could not be kept", e)
+}
 
 fn stopped(e: crate::engine::Error) -> Error {
     Error::failed("the engine stopped", e)

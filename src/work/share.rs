@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::state::Position;
 use crate::cli::Error;
 use crate::replay::Job;
 use crate::source::dumps::{self, Block, Reader};
@@ -14,7 +15,8 @@ use crate::source::dumps::{self, Block, Reader};
 const HEAD_BYTES: u64 = 64 << 10;
 
 /// What all processes must have been started with.
-pub(super) fn given(job: &Job, hosts: &[String]) -> Result<Vec<(String, String)>, Error> {
+pub(super) fn given(job: &super::Job, files: &[String]) -> Vec<(String, String)> {
+    let (hosts, fsync, job) = (&job.hosts, job.durable, &job.replay);
     let named = |name: &str, value: String| (name.to_owned(), value);
     let views: Vec<&str> = job.views.iter().map(|definition| definition.view.name).collect();
     let mut given = vec![
@@ -24,13 +26,17 @@ pub(super) fn given(job: &Job, hosts: &[String]) -> Result<Vec<(String, String)>
         named("--views", views.join(",")),
         named("--record-bytes-max", job.limits.record_bytes_max.to_string()),
         named("--tick-records-max", job.tick_records_max.to_string()),
+        named("--state", if fsync.is_some() { "durable" } else { "none" }.into()),
         named("files", job.files.len().to_string()),
     ];
-    for (number, path) in job.files.iter().enumerate() {
-        let known = known(path).map_err(|e| Error::Usage(format!("{} cannot be shared by processes: {e}", path.display())))?;
-        given.push((format!("file {}", number + 1), known));
-    }
-    Ok(given)
+    given.extend((1..).zip(files).map(|(number, file)| (format!("file {number}"), file.clone())));
+    given
+}
+
+/// What tells the files from others.
+pub(super) fn files(job: &Job) -> Result<Vec<String>, Error> {
+    let refused = |path: &Path, e| Error::Usage(format!("{} cannot be shared by processes: {e}", path.display()));
+    job.files.iter().map(|path| known(path).map_err(|e| refused(path, e))).collect()
 }
 
 /// What tells a file from another, wherever it is mounted.
@@ -58,12 +64,23 @@ pub(super) enum Read {
     End,
 }
 
-/// Reads until the end, or until nobody takes it.
-pub(super) fn read(mut reader: Reader, spares: &Receiver<Vec<u8>>, reads: &Sender<Read>) {
+/// Reads until the end, or until nobody takes it, what comes after this position.
+pub(super) fn read(mut reader: Reader, from: &Position, spares: &Receiver<Vec<u8>>, reads: &Sender<Read>) {
+    // Where blocks are cut depends on the file and the limits alone.
+    let (mut file, mut known) = (u32::MAX, 0);
     loop {
         let read = match reader.next(spares.try_recv().ok()) {
             Ok(None) => Read::End,
-            Ok(Some(block)) => Read::Block { rereadable: reader.input_is_plain(block.input), block, bytes_read: reader.bytes_read() },
+            Ok(Some(block)) => {
+                if std::mem::replace(&mut file, block.input) != block.input {
+                    known = from.blocks(block.input);
+                }
+                if known > 0 {
+                    known -= 1;
+                    continue;
+                }
+                Read::Block { rereadable: reader.input_is_plain(block.input), block, bytes_read: reader.bytes_read() }
+            }
             Err(error) => Read::Failed(error),
         };
         let ended = matches!(read, Read::End);

@@ -4,6 +4,8 @@
 //!   D/process-0/lock texts-0 texts-1      one a worker, written by its process, open in all
 //!   D/process-1/lock texts-0 texts-1      their names go once all have them open: then they end with the processes, however these end
 //! ```
+//!
+//! Those of a durable state stay (`state`).
 
 use std::fs;
 use std::io;
@@ -16,12 +18,18 @@ use crate::journal::Lock;
 use crate::replay::Job;
 use crate::spool::Spool;
 
-/// The spools of this process.
+use super::state::{Manifest, State};
+
+/// The spools that a process sees.
 pub(super) struct Spools {
-    process: usize,
     own: Vec<Arc<Spool>>,
+    /// The number of its first.
+    first: usize,
+    /// Of all of them, by number; none: as in the picture.
+    paths: Option<Vec<PathBuf>>,
+    /// To be hidden.
     names: Vec<PathBuf>,
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 fn folder(data: &Path, process: usize) -> PathBuf {
@@ -33,8 +41,8 @@ fn name(data: &Path, process: usize, worker: usize) -> PathBuf {
 }
 
 impl Spools {
-    /// Makes them, unless another process has this one's folder.
-    pub fn make(job: &Job, process: usize) -> Result<Spools, Error> {
+    /// Makes temporary ones, unless another process has this one's folder.
+    pub fn temporary(job: &Job, process: usize) -> Result<Spools, Error> {
         let folder = folder(&job.folder, process);
         let refused = |e: io::Error| Error::Usage(format!("no file can be made in {}: {e}", folder.display()));
         fs::create_dir_all(&folder).map_err(refused)?;
@@ -46,30 +54,46 @@ impl Spools {
             Spool::shared(path).map(Arc::new)
         };
         let own = names.iter().map(make).collect::<io::Result<_>>().map_err(refused)?;
-        Ok(Spools { process, own, names, _lock: lock })
+        Ok(Spools { own, first: process * job.workers, paths: None, names, _lock: Some(lock) })
+    }
+
+    /// Makes those of a generation.
+    pub fn durable(state: &State, process: usize) -> Result<Spools, Error> {
+        let paths: Vec<_> = state.spools().collect();
+        let Manifest { processes, workers, .. } = state.manifest;
+        let first = paths.len() - processes * workers + process * workers;
+        let make = |path: &PathBuf| {
+            let what = || format!("{} cannot be made", path.display());
+            Spool::shared(path).map(Arc::new).map_err(|e| Error::failed(what(), e))
+        };
+        let own = paths[first..first + workers].iter().map(make).collect::<Result<_, _>>()?;
+        Ok(Spools { own, first, paths: Some(paths), names: vec![], _lock: None })
+    }
+
+    pub fn own(&self) -> Vec<Arc<Spool>> {
+        self.own.clone()
     }
 
     /// The numbers of its own among all.
     pub fn numbers(&self) -> Range<usize> {
-        let workers = self.own.len();
-        self.process * workers..(self.process + 1) * workers
+        self.first..self.first + self.own.len()
     }
 
-    /// Those of all processes, by the number of their worker. All processes have made theirs.
+    /// Those of all processes, by number. All processes have made theirs.
     pub fn all(&self, job: &Job, processes: usize) -> Result<Vec<Arc<Spool>>, Error> {
-        let open = |number: usize| {
-            let (process, worker) = (number / job.workers, number % job.workers);
-            if process == self.process {
-                return Ok(Arc::clone(&self.own[worker]));
+        let temporary = |number: usize| name(&job.folder, number / job.workers, number % job.workers);
+        let paths = self.paths.clone().unwrap_or_else(|| (0..processes * job.workers).map(temporary).collect());
+        let open = |(number, path): (usize, PathBuf)| {
+            if self.numbers().contains(&number) {
+                return Ok(Arc::clone(&self.own[number - self.first]));
             }
-            let path = name(&job.folder, process, worker);
             let what = || format!("{} is not there: --data-dir must be one folder, shared by all processes", path.display());
             Spool::of_another(&path).map(Arc::new).map_err(|e| Error::failed(what(), e))
         };
-        (0..processes * job.workers).map(open).collect()
+        paths.into_iter().enumerate().map(open).collect()
     }
 
-    /// Takes their names away. All processes have them open.
+    /// Takes the names of temporary ones away. All processes have them open.
     pub fn hide(&mut self) {
         for name in self.names.drain(..) {
             // One that stays costs room, no more.

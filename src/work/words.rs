@@ -4,6 +4,8 @@
 //!   kind 1 | a number (8 bytes), JSON, or a view's name (length 1) and rows (`eddy_schemas::cells`)
 //! ```
 
+use std::collections::BTreeSet;
+
 use eddy_schemas::control::DeadLetter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::engine::counts::Snapshot;
 
 pub(super) enum Word {
-    /// To 0: whatever this process needs of the others is open.
+    /// From 0: this generation has begun.
+    Begin(u64),
+    /// To 0: this process has made what others read; from 0: all have.
+    Made,
+    /// To 0: whatever this process needs of the others is open, and what it had to recover is.
     Ready,
     /// From 0: ticks before this one have ended, and it is open.
     Open(u64),
@@ -36,7 +42,7 @@ pub(super) enum Word {
 pub(super) struct Part {
     pub counts: Snapshot,
     /// Files that could not be read to their end.
-    pub incomplete: Vec<String>,
+    pub incomplete: BTreeSet<String>,
     pub peak_rss_bytes: Option<u64>,
 }
 
@@ -45,6 +51,8 @@ impl Word {
         let json = |kind, value: Result<Vec<u8>, serde_json::Error>| [&[kind], &value.expect("plain data")[..]].concat();
         let number = |kind, n: u64| [&[kind], &n.to_le_bytes()[..]].concat();
         match self {
+            Word::Begin(generation) => number(b'b', *generation),
+            Word::Made => vec![b'm'],
             Word::Ready => vec![b'r'],
             Word::Open(tick) => number(b'o', *tick),
             Word::Sent(records) => number(b's', *records),
@@ -68,6 +76,8 @@ impl Word {
         let (kind, body) = bytes.split_first()?;
         let number = || body.try_into().ok().map(u64::from_le_bytes);
         Some(match kind {
+            b'b' => Word::Begin(number()?),
+            b'm' => Word::Made,
             b'r' => Word::Ready,
             b'o' => Word::Open(number()?),
             b's' => Word::Sent(number()?),

@@ -111,6 +111,7 @@ impl World {
             tombstone: false,
             edited: false,
             bot: false,
+            asks: self.next % 8 == 0,
         }
     }
 

@@ -96,6 +96,23 @@ pub fn map<'scope, T: 'static, U: 'static>(updates: Batches<'scope, T>, to: impl
     })
 }
 
+/// Each update by itself as none, one or some others.
+pub fn flat_map<'scope, T: 'static, U: 'static, I: IntoIterator<Item = U>>(
+    updates: Batches<'scope, T>,
+    to: impl Fn(&T) -> I + 'static,
+) -> Batches<'scope, U> {
+    updates.unary::<CapacityContainerBuilder<_>, _, _, _>(Pipeline, "FlatMap", |_capability, _info| {
+        move |input, output| {
+            input.for_each(|capability, batch| {
+                let made: Vec<U> = batch.iter().flat_map(&to).collect();
+                if !made.is_empty() {
+                    output.session(&capability).give_container(&mut Batch::new(made));
+                }
+            });
+        }
+    })
+}
+
 /// Parts of what passes by, one for each worker.
 struct Router<T, F> {
     to: F,

@@ -95,6 +95,21 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         &mut slot.group
     }
 
+    /// Changes every group.
+    pub fn touch_each(&mut self, mut change: impl FnMut(&mut G)) {
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            // An untouched slot without a group is a free one (invariant 2).
+            if !slot.touched {
+                if slot.group.is_empty() {
+                    continue;
+                }
+                slot.touched = true;
+                self.touched.push((at as u32, slot.group.row(&slot.key)));
+            }
+            change(&mut slot.group);
+        }
+    }
+
     fn insert(&mut self, tag: u32, key: K) -> u32 {
         let slot = Slot { key, group: G::default(), touched: false };
         let at = match self.free.pop() {

@@ -2,15 +2,20 @@
 
 use std::cell::RefCell;
 
+use eddy_schemas::rows::Conversations;
 use eddy_schemas::{MessageId, Name, Version};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::Scope;
 
 use crate::batch::{Batches, route};
 use crate::calendar::Second;
+use crate::outputs::RowChange;
 use crate::streams::depth::DepthChange;
 use crate::streams::distinct::Transition;
+use crate::streams::poster_days::{PosterDay, poster_days};
+use crate::streams::posts::{PostChange, posts};
 use crate::streams::{depth, distinct};
+use crate::views::conversations;
 
 /// A version becomes the winner of its message (`diff` +1) or ceases to be (-1).
 ///
@@ -60,6 +65,9 @@ struct Shared<'scope> {
     user_conversations: Option<Transitions<'scope, Name, MessageId>>,
     user_communities: Option<Transitions<'scope, Name, Name>>,
     depths: Option<Batches<'scope, DepthChange>>,
+    poster_days: Option<Batches<'scope, PosterDay>>,
+    posts: Option<Batches<'scope, PostChange>>,
+    conversations: Option<Batches<'scope, RowChange<Conversations>>>,
 }
 
 impl<'scope> Inputs<'scope> {
@@ -114,5 +122,25 @@ impl<'scope> Inputs<'scope> {
     pub fn depths(&self) -> Batches<'scope, DepthChange> {
         let by_conversation = self.by_conversation();
         self.shared.borrow_mut().depths.get_or_insert_with(|| depth::depth(by_conversation)).clone()
+    }
+
+    /// Days on which a user posted in a community, said where the community is.
+    pub fn poster_days(&self) -> Batches<'scope, PosterDay> {
+        let by_community = self.by_community();
+        self.shared.borrow_mut().poster_days.get_or_insert_with(|| poster_days(by_community)).clone()
+    }
+
+    /// Posts and their first response, said where the thread of the post is.
+    pub fn posts(&self) -> Batches<'scope, PostChange> {
+        let built = self.shared.borrow().posts.clone();
+        let posts = built.unwrap_or_else(|| posts(self));
+        self.shared.borrow_mut().posts.insert(posts).clone()
+    }
+
+    /// The view's rows, which other views start from; said where the conversation is.
+    pub fn conversations(&self) -> Batches<'scope, RowChange<Conversations>> {
+        let built = self.shared.borrow().conversations.clone();
+        let rows = built.unwrap_or_else(|| conversations::build(self));
+        self.shared.borrow_mut().conversations.insert(rows).clone()
     }
 }

@@ -188,6 +188,14 @@ impl<T: Ord + Copy> SortedBag<T> {
         self.count_before(end, |other| other <= high).saturating_sub(self.rank(low))
     }
 
+    /// The element that `at` others stand before.
+    pub fn nth(&self, at: usize) -> Option<T> {
+        match &self.0 {
+            Form::Few(few) => few.get(at).copied(),
+            Form::Many(many) => (at < many.len).then(|| many.nth(at)),
+        }
+    }
+
     /// All elements in ascending order.
     pub fn iter(&self) -> Iter<'_, T> {
         self.iter_at(0, 0)
@@ -359,6 +367,18 @@ impl<T: Ord + Copy> Many<T> {
         self.blocks.extend(self.lens[moved * BLOCK..].chunks(BLOCK).map(sum));
     }
 
+    fn nth(&self, mut at: usize) -> T {
+        let is_before = |at: &mut usize, len: usize| {
+            at.checked_sub(len).is_some_and(|rest| {
+                *at = rest;
+                true
+            })
+        };
+        let block = self.blocks.iter().take_while(|len| is_before(&mut at, **len as usize)).count();
+        let chunk = self.lens[block * BLOCK..].iter().take_while(|len| is_before(&mut at, usize::from(**len))).count();
+        self.chunks[block * BLOCK + chunk][at]
+    }
+
     fn count_before(&self, chunk: usize) -> usize {
         let block = chunk / BLOCK;
         (self.blocks[..block].iter().sum::<u32>() + sum(&self.lens[block * BLOCK..chunk])) as usize
@@ -448,6 +468,8 @@ mod tests {
         assert_eq!((bag.before(&low), bag.after(&low)), around, "{again}");
         assert_eq!((bag.first(), bag.last()), (model.first().copied(), model.last().copied()), "{again}");
         assert_eq!((bag.len(), bag.is_empty()), (model.len(), model.is_empty()), "{again}");
+        assert_eq!(bag.nth(less), model.get(less).copied(), "{again}");
+        assert_eq!((bag.nth(model.len() / 2), bag.nth(model.len())), (model.get(model.len() / 2).copied(), None), "{again}");
         assert!(bag.from(&low).take(700).eq(model[less..].iter().copied().take(700)), "{again}");
     }
 
@@ -517,6 +539,9 @@ mod tests {
         for low in 0..1_000 {
             assert_eq!(bag.rank(&low), model[..low as usize].iter().sum::<usize>());
             assert_eq!(bag.count_range(&low, &low), model[low as usize]);
+            if model[low as usize] > 0 {
+                assert_eq!(bag.nth(bag.rank(&low)), Some(low));
+            }
         }
     }
 

@@ -35,6 +35,12 @@ views! {
     messages,
     user_names,
     community_names,
+    community_activity,
+    community_week,
+    responses,
+    unanswered,
+    user_states,
+    cohorts,
 }
 
 /// The view of that name.

@@ -243,3 +243,117 @@ row! {
         name: Option<Display>,
     }
 }
+
+row! {
+    /// How many people each community has as of the watermark's day.
+    CommunityActivity CommunityActivityKey "community_activity" at Path::Many("communities", "activity");
+    key {
+        /// The community.
+        community: Name,
+    }
+    columns {
+        /// The day of the watermark, in days since 1970, UTC.
+        as_of_day: i64,
+        /// Distinct posters on that day.
+        dau: i64,
+        /// Distinct posters in the 7 days that end with it.
+        wau: i64,
+        /// Distinct posters in the 30 days that end with it.
+        mau: i64,
+    }
+}
+
+row! {
+    /// When in the week a community writes: the last 28 days before the watermark's.
+    CommunityWeek CommunityWeekKey "community_week" at Path::Many("communities", "week");
+    key {
+        /// The community.
+        community: Name,
+        /// Hours from Monday 00:00 UTC, 0 to 167.
+        hour_of_week: i64,
+    }
+    columns {
+        /// Live messages of the four such hours in those days.
+        messages: i64,
+    }
+}
+
+row! {
+    /// How soon posts are answered. A post is a Reddit submission, or a Telegram message without a parent that asks.
+    Responses ResponsesKey "responses" at Path::Many("communities", "responses");
+    key {
+        /// The community.
+        community: Name,
+        /// Days since 1970, UTC.
+        day: i64,
+    }
+    columns {
+        /// Live posts created on that day.
+        posts: i64,
+        /// Those that got their first response within 86,400 seconds.
+        answered: i64,
+        /// Seconds to those first responses, the median (nearest rank).
+        median_s: Option<i64>,
+        /// The 90th percentile (nearest rank).
+        p90_s: Option<i64>,
+    }
+}
+
+row! {
+    /// Posts that ask and have no response 6 hours later, as of the watermark.
+    Unanswered UnansweredKey "unanswered" at Path::Unlisted;
+    key {
+        /// The post.
+        message: MessageId,
+    }
+    columns {
+        /// Where it was said.
+        community: Option<Name>,
+        /// Who asks.
+        user: Option<Name>,
+        /// Seconds since 1970, UTC.
+        created_at: i64,
+    }
+}
+
+row! {
+    /// The users of each community by what they did lately, as of the watermark's day: the columns sum to all who have a live message.
+    UserStates UserStatesKey "user_states" at Path::Many("communities", "states");
+    key {
+        /// The community.
+        community: Name,
+    }
+    columns {
+        /// Their first live message is in the last 30 days.
+        new: i64,
+        /// They posted in the last 30 days and in the 30 before.
+        returning: i64,
+        /// They posted in the last 30 days, not in the 30 before, and earlier.
+        resurrected: i64,
+        /// They posted in the 30 days before the last 30, and not since.
+        churned: i64,
+        /// They posted in neither.
+        dormant: i64,
+    }
+}
+
+row! {
+    /// The users who came on a day, and how many of them posted later: shown once that day is over, by the watermark.
+    Cohorts CohortsKey "cohorts" at Path::Many("communities", "cohorts");
+    key {
+        /// The community.
+        community: Name,
+        /// Days since 1970, UTC.
+        day: i64,
+    }
+    columns {
+        /// Users whose first live message in the community is on that day.
+        size: i64,
+        /// Those who posted on the next day.
+        d1: Option<i64>,
+        /// Those who posted 7 days later.
+        d7: Option<i64>,
+        /// Those who posted 30 days later.
+        d30: Option<i64>,
+    }
+}

@@ -33,6 +33,8 @@ const EDITED_AT: u16 = 1 << 9;
 const SCORE: u16 = 1 << 10;
 const UPDATE_ID: u16 = 1 << 11;
 const TEXT_HASH: u16 = 1 << 12;
+/// Frames of format 1 from before this flag say of no version that it asks.
+const ASKS: u16 = 1 << 13;
 
 /// The id comes next.
 const FLAGS_BYTES: usize = size_of::<u16>();
@@ -84,6 +86,7 @@ fn fields(version: &Version, out: &mut Vec<u8>) {
         (SCORE, version.score.is_some()),
         (UPDATE_ID, version.update_id.is_some()),
         (TEXT_HASH, version.text_hash.is_some()),
+        (ASKS, version.asks),
     ];
     let flags = flags.iter().filter(|(_, is)| *is).fold(0, |flags, (flag, _)| flags | flag);
     out.extend_from_slice(&flags.to_le_bytes());
@@ -163,7 +166,7 @@ impl<'a> Reader<'a> {
     fn fields(&mut self, known: &mut Known) -> Result<Version, Malformed> {
         let flags = u16::from_le_bytes(self.bytes()?);
         let has = |flag| flags & flag != 0;
-        if flags >= TEXT_HASH << 1 {
+        if flags >= ASKS << 1 {
             return Err(Malformed);
         }
         // Fields are read in the order in which they stand here, which is that of `version`.
@@ -197,6 +200,7 @@ impl<'a> Reader<'a> {
             tombstone: has(TOMBSTONE),
             edited: has(EDITED),
             bot: has(BOT),
+            asks: has(ASKS),
         })
     }
 
@@ -280,11 +284,11 @@ mod tests {
             (community, user, user_name, community_name) in (named(), named(), named(), named()),
             (created_at, edited_at, score, update_id) in any::<(Option<i64>, Option<i64>, Option<i64>, Option<i64>)>(),
             (version, characters, text_hash, place) in any::<(i64, u32, Option<u64>, u64)>(),
-            (tombstone, edited, bot) in any::<(bool, bool, bool)>(),
+            (tombstone, edited, bot, asks) in any::<(bool, bool, bool, bool)>(),
         ) -> Version {
             Version {
                 id, conversation, parent, community, user, user_name, community_name, created_at, edited_at, score, version, update_id,
-                characters, text_hash, place: Place(place), tombstone, edited, bot,
+                characters, text_hash, place: Place(place), tombstone, edited, bot, asks,
             }
         }
     }

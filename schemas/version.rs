@@ -62,6 +62,8 @@ pub struct Version {
     pub edited: bool,
     /// The author says that it is a program.
     pub bot: bool,
+    /// The text asks: it has a question mark before white space, a closing quote or bracket, or the end.
+    pub asks: bool,
 }
 
 /// Reads the text of a record again. Needed only when everything before the text ties.

@@ -10,12 +10,20 @@
 
 use std::fmt::Write as _;
 
-/// Every created_at of a history lies in the 70 days before this; give it to the engine as the time.
+/// Every created_at of a history lies in the 70 days before this, or the 130 where `Shape::wide` says so;
+/// give it to the engine as the time.
 pub const NOW: i64 = 1_700_000_000;
 const DAY: i64 = 86_400;
 const START: i64 = (NOW / DAY - 70) * DAY;
 /// From START; between them gaps of 1, 6, 7, 29 and 30 days. A shape uses the first few.
 const DAYS: [i64; 10] = [10, 16, 17, 46, 11, 39, 40, 3, 60, 9];
+/// The same over 130 days, for windows that end with the day of the watermark: all gaps of 1, 7, 30 and 60
+/// days, both ends of 28, 30 and 60 days that end with the last few, Sundays (-58, 62) and Mondays (-57, 69).
+const WIDE: [i64; 26] = [63, -57, 3, 33, 62, 69, 39, 10, 41, -56, -50, 9, 40, -27, 68, 4, 34, -58, 2, 35, -28, -26, 11, 38, 61, 67];
+/// Seconds from a message to its answer: six hours, a day, a week and a month are where rules turn.
+const ANSWERED_S: [i64; 14] = [0, 60, 60, 600, 3_600, 3_600, 21_600, 86_000, DAY - 4, DAY, DAY + 4, 2 * DAY, 7 * DAY, 30 * DAY];
+/// Seconds from a record's created_at to its arrival, where records arrive as time goes.
+const LATE_S: [i64; 12] = [0, 0, 0, 0, 0, 30, 1_800, 1_800, DAY, 7 * DAY, 30 * DAY, 60 * DAY];
 
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -43,6 +51,15 @@ pub struct Shape {
     pub documents: u64,
     /// How far a record may arrive from its place.
     pub reorder: usize,
+    /// Percent of Reddit's versions with another created_at than their message's; none: nor do rivals have one.
+    pub redated: u64,
+    /// Days from all of `WIDE`, not from `DAYS`.
+    pub wide: bool,
+    /// Most texts ask, or nearly; comments answer within and after a day, some of them the poster's own.
+    pub questions: bool,
+    /// Records arrive in the order of their created_at, some of them late: the watermark moves on through the
+    /// history, and late ones are edits and deletions of old messages.
+    pub flows: bool,
     /// Also what the contract leaves open (see the report of the oracle): off by default.
     pub open: bool,
     /// Also created_at exactly at, and one second over, a day after NOW.
@@ -67,6 +84,10 @@ impl Shape {
             noise: 10,
             documents: 0,
             reorder: usize::MAX,
+            redated: 3,
+            wide: false,
+            questions: false,
+            flows: false,
             open: false,
             boundary: false,
         }
@@ -114,6 +135,40 @@ impl Shape {
     pub fn ties() -> Self {
         Shape { records: 120, messages: 12, telegram: 15, ties: 70, noise: 3, ..Shape::tiny() }
     }
+    /// Posts that ask, and their answers: few comments a conversation, so that some have none.
+    pub fn questions() -> Self {
+        Shape {
+            records: 300,
+            telegram: 45,
+            users: 6,
+            conversations: 30,
+            messages: 72,
+            wide: true,
+            questions: true,
+            documents: 0,
+            noise: 3,
+            ..Shape::medium()
+        }
+    }
+    /// Few messages a user, on days a day, a week, a month and two apart.
+    pub fn returns() -> Self {
+        Shape {
+            records: 300,
+            telegram: 15,
+            users: 30,
+            conversations: 12,
+            messages: 200,
+            wide: true,
+            flows: true,
+            noise: 3,
+            ..Shape::medium()
+        }
+    }
+    /// Time goes on, and old messages are edited, deleted, answered and read late. Each has one created_at, so that
+    /// none comes again once it is sealed; in `returns` some do.
+    pub fn ages() -> Self {
+        Shape { redated: 0, questions: true, records: 350, telegram: 30, users: 8, messages: 90, ..Shape::returns() }
+    }
     /// All of them, by name; Reddit's both with and without seq.
     pub fn all() -> Vec<(&'static str, Shape)> {
         let plain = |shape: Shape| Shape { seq: false, ..shape };
@@ -128,6 +183,11 @@ impl Shape {
             ("chains_plain", plain(Shape::chains())),
             ("ties", Shape::ties()),
             ("ties_plain", plain(Shape::ties())),
+            ("questions", Shape::questions()),
+            ("questions_plain", plain(Shape::questions())),
+            ("returns", Shape::returns()),
+            ("ages", Shape::ages()),
+            ("ages_plain", plain(Shape::ages())),
         ]
     }
 }
@@ -163,6 +223,9 @@ impl Random {
 pub fn history(seed: u64, shape: &Shape) -> Vec<String> {
     let mut g = Generator::new(seed, shape);
     let mut lines: Vec<String> = vec![];
+    // Of each line the created_at that it is about, noise and documents of the line before.
+    let mut times: Vec<i64> = vec![];
+    let mut time = START;
     while lines.len() < shape.records {
         if g.r.chance(shape.noise) {
             let line = g.noise();
@@ -172,27 +235,31 @@ pub fn history(seed: u64, shape: &Shape) -> Vec<String> {
             lines.push(line);
         } else if g.r.chance(shape.telegram) {
             let version = g.telegram();
+            time = version.date;
             lines.push(g.update(&version));
             g.telegram_rivals(&version, &mut lines);
         } else {
             let version = g.reddit();
+            time = version.created;
             lines.push(g.reddit_line(&version));
             g.reddit_rivals(&version, &mut lines);
         }
+        times.resize(lines.len(), time);
     }
     // Exact repeats, some of them far from the first.
     for _ in 0..lines.len() / 12 {
-        let line = g.r.pick(&lines);
+        let from = g.r.below(lines.len());
         let at = g.r.below(lines.len() + 1);
-        lines.insert(at, line);
+        lines.insert(at, lines[from].clone());
+        times.insert(at, times[from]);
     }
     // Arrival.
-    let mut placed: Vec<(usize, String)> = lines
+    let mut placed: Vec<(i64, String)> = lines
         .into_iter()
         .enumerate()
         .map(|(i, line)| {
-            let late = g.r.below(shape.reorder.min(1 << 30));
-            (i + late, line)
+            let at = if shape.flows { times[i] + g.r.pick(&LATE_S) } else { (i + g.r.below(shape.reorder.min(1 << 30))) as i64 };
+            (at, line)
         })
         .collect();
     placed.sort_by_key(|(at, _)| *at);
@@ -264,6 +331,54 @@ const TEXTS: &[&str] = &[
     " spaces ",
     "[deleted] is not all of it",
     "{\"op\":\"d\"}",
+];
+/// Texts that ask, and texts that only look like it.
+const QUESTIONS: &[&str] = &[
+    "why?",
+    "why? because",
+    "なぜ？",
+    "なぜ？\u{3000}そう",
+    "なぜ？そう",
+    "「なぜ？」と",
+    "لماذا؟",
+    "لماذا؟ نعم",
+    "؟x",
+    "(really?) x",
+    "[eh?]. x",
+    "{so?}",
+    "\"so?\" he said",
+    "'so?'",
+    "“so?”",
+    "‘so?’",
+    "«quoi ?»",
+    "‹q?›",
+    "（？）",
+    "【？】",
+    "『？』 x",
+    "《？》",
+    "〈？〉",
+    "［？］",
+    "｛？｝",
+    "a?b why??",
+    "x?\u{a0}y",
+    "x?\u{2028}y",
+    "x?\u{85}y",
+    "x?\r\ny",
+    "x?\ty",
+    "what?!",
+    "what?. ",
+    "what?…",
+    "a?b",
+    "http://x/?q=1",
+    "x?\u{200b}y",
+    "x?\u{fe0f}",
+    "x?(y",
+    "x?“y",
+    "?；",
+    "<x?>",
+    "¿x",
+    "because",
+    "",
 ];
 const USERS: &[&str] = &["ann", "Ann", "böb", "we\\ird", "tab\tby", "new\nline", "日本", "a😀", "ann2", "ANN", "z-z", "_under"];
 const COMMUNITIES: &[&str] = &["b", "B", "ünï", "b2", "a_b", "tab\tc"];
@@ -395,10 +510,26 @@ impl<'a> Generator<'a> {
             } else {
                 g.parent(conversation, &born.id)
             };
+            if shape.questions {
+                g.answer(&mut born);
+            }
             g.members[conversation].push(i);
             g.pool.push(born);
         }
         g
+    }
+
+    /// A comment comes a while after what it answers, some of them before, or by the same user.
+    fn answer(&mut self, born: &mut Born) {
+        let to = self.pool.iter().find(|to| Some(fullname(to.submission, &to.id)) == born.parent);
+        let Some(to) = to.cloned() else { return };
+        if self.r.chance(25) {
+            born.author = to.author;
+        }
+        let at = to.created + self.r.pick(&ANSWERED_S) + self.r.pick(&[0, 0, 0, 1, -1, -DAY]);
+        if at <= NOW {
+            born.created = at;
+        }
     }
 
     fn unique(&mut self) -> i64 {
@@ -406,9 +537,13 @@ impl<'a> Generator<'a> {
         self.unique
     }
 
+    fn days(&self) -> &'static [i64] {
+        if self.shape.wide { &WIDE } else { &DAYS[..self.shape.days.clamp(1, DAYS.len())] }
+    }
+
     fn time(&mut self) -> i64 {
-        let days = self.shape.days.clamp(1, DAYS.len());
-        let day = DAYS[self.r.below(days)];
+        let days = self.days();
+        let day = self.r.pick(days);
         // Half hours from both ends of the day: sessions go on over midnight.
         let slot = self.r.below(self.shape.slots) as i64;
         let slot = if slot % 2 == 0 { slot / 2 } else { 47 - slot / 2 };
@@ -448,6 +583,9 @@ impl<'a> Generator<'a> {
     }
 
     fn text(&mut self) -> String {
+        if self.shape.questions && self.r.chance(75) {
+            return self.r.pick(QUESTIONS).into();
+        }
         let text = self.r.pick(TEXTS);
         if self.r.chance(30) { format!("{text}{}", self.r.pick(TEXTS)) } else { text.into() }
     }
@@ -504,7 +642,7 @@ impl<'a> Generator<'a> {
         if self.r.chance(5) {
             v.author = self.author();
         }
-        if self.r.chance(3) {
+        if self.r.chance(self.shape.redated) {
             v.created = self.time();
         }
         if self.r.chance(75) {
@@ -577,7 +715,7 @@ impl<'a> Generator<'a> {
                         let any = self.r.below(self.shape.communities);
                         rival.subreddit = Some(self.community(any));
                     }
-                    8 => rival.created = v.created - 1 - self.r.below(2) as i64,
+                    8 if self.shape.redated > 0 => rival.created = v.created - 1 - self.r.below(2) as i64,
                     9 => rival.end(self.r.pick(&["[deleted]", "[removed]"])),
                     _ if self.shape.seq => rival.op = Some("d"),
                     _ => rival.selftext = Some(self.text()),
@@ -732,23 +870,33 @@ impl<'a> Generator<'a> {
         object(r, f)
     }
 
+    /// What never changes about a message comes from its ids: its user, its time, and what is drawn next.
+    fn sent(&self, chat: usize, message: i64) -> (Random, usize, i64) {
+        let mut born = Random(self.seed << 40 ^ (chat as u64) << 32 ^ message as u64);
+        let user = born.below(self.shape.users);
+        let slot = born.below(self.shape.slots) as i64;
+        let slot = if slot % 2 == 0 { slot / 2 } else { 47 - slot / 2 };
+        let mut date = START + born.pick(self.days()) * DAY + slot * 1_800;
+        if !self.shape.open {
+            // Each chat has seconds of its own: no two messages of different chats at the same time,
+            // where which is "the greatest id" would be open.
+            date += chat as i64 + born.pick(&[0, 0, 0, 4]);
+        }
+        (born, user, date)
+    }
+
     /// The next version of some message: as it was sent, or an edit.
     fn telegram(&mut self) -> Telegram {
         let chats = self.chats();
         let chat = self.r.below(chats);
         let message = self.message_id();
-        // What never changes about a message comes from its ids.
-        let mut born = Random(self.seed << 40 ^ (chat as u64) << 32 ^ message as u64);
-        let users = self.shape.users;
-        let user = born.below(users);
-        let days = self.shape.days.clamp(1, DAYS.len());
-        let slot = born.below(self.shape.slots) as i64;
-        let slot = if slot % 2 == 0 { slot / 2 } else { 47 - slot / 2 };
-        let mut date = START + DAYS[born.below(days)] * DAY + slot * 1_800;
-        if !self.shape.open {
-            // Each chat has seconds of its own: no two messages of different chats at the same time,
-            // where which is "the greatest id" would be open.
-            date += chat as i64 + born.pick(&[0, 0, 0, 4]);
+        let (mut born, user, mut date) = self.sent(chat, message);
+        // The first of each four is a post, the others answer it.
+        let post = message - message % 4;
+        let answers = self.shape.questions && message != post;
+        if answers {
+            let at = self.sent(chat, post).2 + born.pick(&ANSWERED_S);
+            date = if at <= NOW { at } else { date };
         }
         self.update += 1;
         let era = (self.update - 500_000) / 11;
@@ -787,7 +935,9 @@ impl<'a> Generator<'a> {
             }
             v.sender_chat = Some(object(&mut self.r, f));
         }
-        if born.chance(60) {
+        if answers && self.r.chance(90) {
+            v.reply = Some(self.reply(post, chat));
+        } else if born.chance(if self.shape.questions { 10 } else { 60 }) {
             let to = match self.r.below(12) {
                 0 => message,
                 1 => 999_999,

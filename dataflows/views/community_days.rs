@@ -5,20 +5,18 @@
 //! ```
 //!
 //! When a user's day comes or goes, only the days that its window covers and its neighbours' windows do not are touched: at most 30,
-//! however many users and messages there are.
+//! however many users and messages there are. (The days of users are kept in `streams/poster_days.rs`.)
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityDays, CommunityDaysKey};
-use hashbrown::HashMap;
 
-use super::community_hours::count;
 use crate::batch::Batches;
 use crate::calendar;
-use crate::fold::{Fold, Nothing, fold};
+use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
-use crate::sorted::SortedBag;
+use crate::streams::poster_days::PosterDay;
 
 pub type Row = CommunityDays;
 
@@ -53,65 +51,40 @@ impl Group<Key> for Day {
 }
 
 #[derive(Default)]
-struct State {
-    days: Groups<Key, Day>,
-    /// Live messages of a user on a day of a community.
-    posts: HashMap<(Key, Name), u32, foldhash::fast::FixedState>,
-    /// Days on which a user posted in a community.
-    active: HashMap<(Name, Name), SortedBag<i32>, foldhash::fast::FixedState>,
-}
-
-impl State {
-    /// A user's day came into being (`diff` 1) or ended (-1): `days` are the user's other days.
-    fn day(&mut self, community: Name, user: Name, day: i32, diff: i64) {
-        let others = self.active.entry((community, user)).or_default();
-        if diff < 0 {
-            others.remove(&day);
-        }
-        let (previous, next) = (others.before(&day), others.after(&day));
-        if diff > 0 {
-            others.insert(day);
-        } else if others.is_empty() {
-            self.active.remove(&(community, user));
-        }
-        self.days.touch((community, day)).posters += diff;
-        if previous.is_none() {
-            self.days.touch((community, day)).new_posters += diff;
-            if let Some(next) = next {
-                self.days.touch((community, next)).new_posters -= diff;
-            }
-        }
-        let uncovered = |length: i32| previous.map_or(day, |p| day.max(p + length))..next.map_or(day + length, |n| n.min(day + length));
-        uncovered(WEEK).for_each(|at| self.days.touch((community, at)).wau += diff);
-        uncovered(MONTH).for_each(|at| self.days.touch((community, at)).mau += diff);
-    }
-}
+struct State(Groups<Key, Day>);
 
 impl Fold for State {
     type Main = Update;
-    type Aside = Nothing;
+    type Aside = PosterDay;
     type Out = RowChange<CommunityDays>;
 
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
         let day = i32::try_from(calendar::day(created_at)).expect("times are within a century");
-        self.days.touch((community, day)).messages += live;
-        if let Some(user) = version.user {
-            let came = count(&mut self.posts, ((community, day), user), live);
-            if came != 0 {
-                self.day(community, user, day, came);
+        self.0.touch((community, day)).messages += live;
+    }
+
+    fn aside(&mut self, day: &PosterDay) {
+        let (community, diff) = (day.community, i64::from(day.diff));
+        self.0.touch((community, day.day)).posters += diff;
+        if day.is_first() {
+            self.0.touch((community, day.day)).new_posters += diff;
+            if let Some(first) = day.other_first {
+                self.0.touch((community, first)).new_posters -= diff;
             }
         }
+        day.covers(WEEK).for_each(|at| self.0.touch((community, at)).wau += diff);
+        day.covers(MONTH).for_each(|at| self.0.touch((community, at)).mau += diff);
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<CommunityDays>>) {
-        self.days.close(|(community, day), _, row| {
+        self.0.close(|(community, day), _, row| {
             out.push(RowChange { key: CommunityDaysKey { community, day: i64::from(day) }, row });
         });
     }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityDays>> {
-    fold(inputs.by_community(), "CommunityDays", State::default())
+    fold_with(inputs.by_community(), inputs.poster_days(), "CommunityDays", State::default())
 }

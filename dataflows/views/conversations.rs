@@ -201,6 +201,11 @@ impl Fold for State {
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Conversations>> {
+    inputs.conversations()
+}
+
+/// The rows, built once ([`Inputs::conversations`]).
+pub(crate) fn build<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Conversations>> {
     let participants = map(inputs.user_conversations(), |pair| (pair.right, Told::Participants(pair.diff)));
     let participants = route(participants, "ParticipantsByConversation", |(conversation, _): &(ConversationId, Told)| conversation.route());
     let depths = map(inputs.depths(), |change| (change.conversation, Told::Depth(change.depth)));

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::full::json;
 use super::telegram::number_name;
-use super::text::{characters, text_hash};
+use super::text::{asks, characters, text_hash};
 use super::value::{Key, Node, Value, object};
 use super::{Context, Read, Rejected};
 use crate::name::DISPLAY;
@@ -92,6 +92,7 @@ pub(super) fn read<'a>(raw: &'a str, context: &Context) -> Read<'a> {
         tombstone: false,
         edited: edited_at.is_some(),
         bot: false,
+        asks: asks(&text),
     };
     Ok((version, Some(text.into())))
 }

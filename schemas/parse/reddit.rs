@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::text::{body, characters, is_ended, text_hash, title_and_selftext};
+use super::text::{asks, body, characters, is_ended, text_hash, title_and_selftext};
 use super::value::Value;
 use super::{Context, Parser, Read, Rejected};
 use crate::{MessageId, Version};
@@ -133,6 +133,7 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &
         tombstone: ended,
         edited: op == Op::Update || edited_at.is_some() || fields.edited == Value::Bool(true),
         bot: author.is_some_and(|author| parser.is_bot(author)),
+        asks: words.is_some_and(asks),
     };
     Ok((version, text))
 }

@@ -6,7 +6,7 @@ use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
 use super::full::json;
-use super::text::{characters, text_hash};
+use super::text::{asks, characters, text_hash};
 use super::value::{Entries, Key, Node, Value, object};
 use super::{Context, Parser, Read, Rejected};
 use crate::name::{DISPLAY, TELEGRAM};
@@ -199,6 +199,7 @@ impl<'a> Message<'a> {
             tombstone: false,
             edited: edited_at.is_some(),
             bot,
+            asks: asks(&text),
         };
         Ok((version, Some(text.into())))
     }

@@ -133,6 +133,42 @@ fn a_text_is_counted_in_characters() {
     }
 }
 
+#[test]
+fn a_question_mark_asks_where_a_sentence_can_end() {
+    let asks = |text: &str| {
+        let raw = serde_json::json!({"id": "a", "link_id": "t3_b", "body": text, "created_utc": 5}).to_string();
+        match parse(raw.as_bytes(), &context()) {
+            Parsed::Version(version, _) => version.asks,
+            other => panic!("{other:?}"),
+        }
+    };
+    for text in [
+        "?",
+        "why?",
+        "why? because",
+        "(why?)",
+        "\"why?\" he said",
+        "why?\nso",
+        "why?\u{2019}",
+        "為什麼？",
+        "لماذا؟ نعم",
+        "a?b c?",
+        "why??",
+        "[is it?]",
+        "「何？」",
+    ] {
+        assert!(asks(text), "{text}");
+    }
+    for text in ["", "why", "http://a/?b=c", "a?b", "why?!", "why?.", "what?(", "為什麼？嗎", "لماذا؟لا", "\u{69f}", "\u{ff5f} \u{1f}"]
+    {
+        assert!(!asks(text), "{text}");
+    }
+    let asks = |raw: &str| matches!(parse(raw.as_bytes(), &context()), Parsed::Version(Version { asks: true, .. }, _));
+    assert!(asks(r#"{"id":"a","title":"why?","selftext":"so","created_utc":5}"#), "a title ends with the line");
+    assert!(asks(r#"{"id":"a","title":"so","selftext":"why\u003f","created_utc":5}"#));
+    assert!(!asks(r#"{"id":"a","link_id":"t3_b","op":"d","seq":1}"#));
+}
+
 /// The folder of real data, where it is.
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn data() -> Option<PathBuf> {

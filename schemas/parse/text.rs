@@ -19,6 +19,30 @@ pub(super) fn characters(text: &str) -> u32 {
     u32::try_from(characters).unwrap_or(u32::MAX)
 }
 
+/// Whether a text asks: a question mark (also the full-width and the Arabic one) before white space, a closing quote or bracket, or the
+/// end. The last byte of each of the latter two is the same, so one pass finds all three.
+pub(super) fn asks(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr2_iter(b'?', LAST_BYTE, bytes).any(|at| {
+        let is_mark = bytes[at] == b'?' || ["\u{ff1f}", "\u{61f}"].iter().any(|mark| bytes[..=at].ends_with(mark.as_bytes()));
+        is_mark && text[at + 1..].chars().next().is_none_or(|next| next.is_whitespace() || closes(next))
+    })
+}
+
+/// Of `\u{ff1f}` and `\u{61f}`.
+const LAST_BYTE: u8 = 0x9f;
+
+/// Closing quotes and brackets: the straight quotes, and what Unicode calls final quotes and closing punctuation in common use.
+fn closes(character: char) -> bool {
+    matches!(character, '"' | '\'' | ')' | ']' | '}' | '>')
+        || matches!(character, '\u{2019}' | '\u{201d}' | '\u{203a}' | '\u{bb}' | '\u{ff02}' | '\u{ff07}')
+        || matches!(
+            character,
+            '\u{3009}' | '\u{300b}' | '\u{300d}' | '\u{300f}' | '\u{3011}' | '\u{3015}' | '\u{3017}' | '\u{3019}' | '\u{301b}'
+        )
+        || matches!(character, '\u{ff09}' | '\u{ff3d}' | '\u{ff5d}' | '\u{ff63}' | '\u{27e9}' | '\u{27eb}' | '\u{232a}')
+}
+
 /// Where a version's text is.
 pub(super) enum Text<'a> {
     /// In the record, as it stands.

@@ -36,6 +36,7 @@ const BOT: u16 = 4;
 const HAS_TIME: u16 = 8;
 const HAS_TEXT: u16 = 16;
 const HAS_SCORE: u16 = 32;
+const ASKS: u16 = 64;
 
 /// What few messages have.
 #[derive(Clone, Copy, PartialEq, Default)]
@@ -110,6 +111,7 @@ impl State {
             tombstone: flag(TOMBSTONE),
             edited: flag(EDITED),
             bot: flag(BOT),
+            asks: flag(ASKS),
         }
     }
 
@@ -143,6 +145,7 @@ impl State {
             (TOMBSTONE, version.tombstone),
             (EDITED, version.edited),
             (BOT, version.bot),
+            (ASKS, version.asks),
             (HAS_TIME, version.created_at.is_some()),
             (HAS_TEXT, version.text_hash.is_some()),
             (HAS_SCORE, matches!(small, Some(Ok(_)))),

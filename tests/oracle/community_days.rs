@@ -4,14 +4,14 @@
 //! `new_posters`: those whose first live message in the community is on that day; `wau`, `mau`: distinct
 //! posters in the 7, 30 days that end with that day.
 
-use super::{Message, Row, Winners, day, group, live};
+use super::{Held, Message, Row, day, group, live};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const COLUMNS: &[&str] = &["community", "day", "messages", "posters", "new_posters", "wau", "mau"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
+pub fn rows(held: &Held) -> Vec<Row> {
     let mut rows = vec![];
-    for (community, messages) in group(live(winners), |m| m.community.as_deref()) {
+    for (community, messages) in group(live(held), |m| m.community.as_deref()) {
         let days: BTreeMap<i64, Vec<&Message>> = group(messages.into_iter(), |m| Some(day(m)));
         // Users who posted on the days from..=to.
         let posters = |from: i64, to: i64| -> BTreeSet<&String> {

@@ -1,12 +1,12 @@
 //! `community_hours`: community, hour -> messages, posters. Live messages of the community in that hour
 //! (UTC) since 1970, and their distinct users; a message without a user counts as a message.
 
-use super::{Row, Winners, distinct, group, hour, live};
+use super::{Held, Row, distinct, group, hour, live};
 
 pub const COLUMNS: &[&str] = &["community", "hour", "messages", "posters"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
-    group(live(winners), |m| Some((m.community.as_deref()?, hour(m))))
+pub fn rows(held: &Held) -> Vec<Row> {
+    group(live(held), |m| Some((m.community.as_deref()?, hour(m))))
         .into_iter()
         .map(|((community, hour), messages)| {
             vec![

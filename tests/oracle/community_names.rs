@@ -4,12 +4,12 @@
 //! OPEN: "then id" is the message's identity, bytewise. OPEN: where that message has no title (a private
 //! chat) the row is there, with an empty name.
 
-use super::{Row, Winners, group, live, show};
+use super::{Held, Row, group, live, show};
 
 pub const COLUMNS: &[&str] = &["community", "name"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
-    group(live(winners), |m| m.community.as_deref())
+pub fn rows(held: &Held) -> Vec<Row> {
+    group(live(held), |m| m.community.as_deref())
         .into_iter()
         .map(|(community, messages)| {
             let last = messages.iter().max_by_key(|m| (m.at(), &m.id)).unwrap();

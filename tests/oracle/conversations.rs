@@ -11,38 +11,44 @@
 //! `first_response_s`: from the live submission to the earliest live message in the conversation at or
 //! after it, by a named user other than the submission's.
 
-use super::{Message, Row, Winners, distinct, group, held_parent, show};
+use super::{Held, Message, Row, all, distinct, earliest, group, held_parent, show};
 use std::collections::BTreeMap;
 
 pub const COLUMNS: &[&str] =
     &["conversation", "community", "messages", "participants", "characters", "removed", "first_at", "last_at", "depth", "first_response_s"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
-    let depths = depths(winners);
+pub fn rows(held: &Held) -> Vec<Row> {
+    let depths = depths(held);
+    let of_winners = held.winners.values().filter(|m| m.live()).map(|m| (&m.conversation, depths[m.id.as_str()]));
+    let of_sealed = held.sealed.iter().filter(|s| s.message.live()).map(|s| (&s.message.conversation, s.depth));
+    let mut deepest: BTreeMap<&String, Option<u64>> = BTreeMap::new();
+    for (conversation, depth) in of_winners.chain(of_sealed) {
+        let deepest = deepest.entry(conversation).or_default();
+        *deepest = depth.max(*deepest);
+    }
     let mut rows = vec![];
-    for (conversation, held) in group(winners.values(), |m| Some(&m.conversation)) {
-        let live = || held.iter().copied().filter(|m| m.live());
-        let depth = live().filter_map(|m| depths[m.id.as_str()]).max();
+    for (conversation, messages) in group(all(held), |m| Some(&m.conversation)) {
+        let live = || messages.iter().copied().filter(|m| m.live());
         rows.push(vec![
             conversation.to_owned(),
-            show(held.iter().filter_map(|m| m.community.as_ref()).max()),
+            show(messages.iter().filter_map(|m| m.community.as_ref()).max()),
             live().count().to_string(),
             distinct(live().map(|m| m.user.as_deref())).to_string(),
             live().map(|m| m.characters()).sum::<u64>().to_string(),
-            held.iter().filter(|m| m.tombstone).count().to_string(),
+            messages.iter().filter(|m| m.tombstone).count().to_string(),
             show(live().map(|m| m.at()).min()),
             show(live().map(|m| m.at()).max()),
-            show(depth),
-            show(first_response_s(&held)),
+            show(deepest.get(conversation).copied().flatten()),
+            show(first_response_s(&messages)),
         ]);
     }
     rows
 }
 
 /// The depth of each held message, tombstones too (they keep their place in a chain).
-fn depths(winners: &Winners) -> BTreeMap<&str, Option<u64>> {
+pub fn depths(held: &Held) -> BTreeMap<&str, Option<u64>> {
     let mut known: BTreeMap<&str, Option<u64>> = BTreeMap::new();
-    for start in winners.values() {
+    for start in held.winners.values() {
         // Up the chain until something is known, an end is reached, or a message comes round again.
         let mut chain: Vec<&Message> = vec![];
         let mut on_chain = std::collections::BTreeSet::new();
@@ -59,7 +65,10 @@ fn depths(winners: &Winners) -> BTreeMap<&str, Option<u64>> {
             if at.submission {
                 break Some(-1);
             }
-            match held_parent(winners, at) {
+            if let Some(parent) = held.took(at) {
+                break held.sealed[parent].depth.map(|d| d as i64);
+            }
+            match held_parent(held, at) {
                 Some(parent) => at = parent,
                 None => break Some(0),
             }
@@ -73,12 +82,9 @@ fn depths(winners: &Winners) -> BTreeMap<&str, Option<u64>> {
     known
 }
 
-fn first_response_s(held: &[&Message]) -> Option<i64> {
-    let submission = held.iter().find(|m| m.submission && m.live())?;
-    held.iter()
-        .filter(|m| m.live())
-        .filter(|m| m.user.is_some() && m.user != submission.user)
-        .map(|m| m.at() - submission.at())
-        .filter(|seconds| *seconds >= 0)
-        .min()
+/// OPEN: a submission that was sealed goes on to be answered. Where it is held again (a version dated after S)
+/// that one counts.
+fn first_response_s(messages: &[&Message]) -> Option<i64> {
+    let submission = messages.iter().find(|m| m.submission && m.live())?;
+    earliest(submission, messages)
 }

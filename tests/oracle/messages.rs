@@ -1,12 +1,12 @@
 //! `messages`: message -> conversation, community, user, parent, created_at, edited_at, score, text.
-//! Each live message as its winning version has it; `parent` whether that is held or not.
+//! Each live message that is not sealed, as its winning version has it; `parent` whether that is held or not.
 
-use super::{Row, Winners, live, show};
+use super::{Held, Row, show, unsealed};
 
 pub const COLUMNS: &[&str] = &["message", "conversation", "community", "user", "parent", "created_at", "edited_at", "score", "text"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
-    live(winners)
+pub fn rows(held: &Held) -> Vec<Row> {
+    unsealed(held)
         .map(|m| {
             vec![
                 m.id.clone(),

@@ -1,5 +1,8 @@
 //! The tricky rules, with expectations worked out by hand.
 
+mod retention;
+mod watermark;
+
 use super::{Oracle, Tables};
 
 const NOW: i64 = 1_000_000_000;

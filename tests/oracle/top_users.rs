@@ -1,14 +1,14 @@
 //! `top_users`: community, rank -> user, messages. The ten users with most live messages in the
 //! community, ties by user, bytewise (the lesser first); rank from 1.
 
-use super::{Row, Winners, group, live};
+use super::{Held, Row, group, live};
 use std::cmp::Reverse;
 
 pub const COLUMNS: &[&str] = &["community", "rank", "user", "messages"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
+pub fn rows(held: &Held) -> Vec<Row> {
     let mut rows = vec![];
-    for (community, messages) in group(live(winners), |m| m.community.as_deref()) {
+    for (community, messages) in group(live(held), |m| m.community.as_deref()) {
         let mut users: Vec<(usize, &str)> =
             group(messages.into_iter(), |m| m.user.as_deref()).into_iter().map(|(user, messages)| (messages.len(), user)).collect();
         users.sort_by_key(|&(messages, user)| (Reverse(messages), user));

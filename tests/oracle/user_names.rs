@@ -4,12 +4,12 @@
 //! OPEN: "then id" is the message's identity, bytewise. OPEN: where that message has no name (a desktop
 //! export's `from` may be null) the row is there, with an empty name.
 
-use super::{Row, Winners, group, live, show};
+use super::{Held, Row, group, live, show};
 
 pub const COLUMNS: &[&str] = &["user", "name"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
-    group(live(winners), |m| m.user.as_deref())
+pub fn rows(held: &Held) -> Vec<Row> {
+    group(live(held), |m| m.user.as_deref())
         .into_iter()
         .map(|(user, messages)| {
             let last = messages.iter().max_by_key(|m| (m.at(), &m.id)).unwrap();

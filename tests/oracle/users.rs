@@ -3,12 +3,12 @@
 //! Sums over the user's live messages; `score` takes a missing one as 0; `edited` counts messages whose
 //! winning version is an edit; `conversations` and `communities` are distinct ones.
 
-use super::{Row, Winners, distinct, group, live};
+use super::{Held, Row, distinct, group, live};
 
 pub const COLUMNS: &[&str] = &["user", "messages", "characters", "score", "edited", "first_at", "last_at", "conversations", "communities"];
 
-pub fn rows(winners: &Winners) -> Vec<Row> {
-    let by_user = group(live(winners), |m| m.user.as_deref());
+pub fn rows(held: &Held) -> Vec<Row> {
+    let by_user = group(live(held), |m| m.user.as_deref());
     let mut rows = vec![];
     for (user, messages) in by_user {
         let all = || messages.iter();

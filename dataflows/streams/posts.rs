@@ -1,0 +1,218 @@
+//! Posts and their first response: what `responses` and `unanswered` are made of.
+//!
+//! ```text
+//!   Reddit     a submission                              responded to as `conversations` says: `first_response_s`
+//!   Telegram   a message without a parent that asks      responded to by the earliest live direct reply of another named user
+//! ```
+//!
+//! Replies wait under the message that they name, whether it is a post or not, live or not: it may become one. Those of the post's own author stand
+//! last among them, so an author who replies a million times costs no one a search; only a post that changes its author orders them
+//! anew.
+
+use eddy_schemas::{MessageId, Name, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batches, flat_map, route};
+use crate::calendar::Second;
+use crate::fold::{Fold, fold_with};
+use crate::groups::{Group, Groups};
+use crate::inputs::{Inputs, Update};
+use crate::sorted::SortedBag;
+
+/// A live post.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Post {
+    pub community: Option<Name>,
+    pub user: Option<Name>,
+    pub created_at: Second,
+    pub asks: bool,
+    /// It is older than what is kept.
+    pub sealed: bool,
+    /// Seconds to the first response. (A reply that claims to be older than what it answers is one, too.)
+    pub response_s: Option<i64>,
+}
+
+/// A post as it was before a tick and as it is now: at most one a message and tick, said where that message's thread is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct PostChange {
+    pub message: MessageId,
+    pub old: Option<Post>,
+    pub new: Option<Post>,
+}
+
+/// What a live version is to a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Role {
+    Post { community: Option<Name>, asks: bool },
+    Reply,
+}
+
+/// A version in the thread of a post comes (`diff` 1), goes (-1) or is sealed (0).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Said {
+    thread: MessageId,
+    role: Role,
+    user: Option<Name>,
+    created_at: Second,
+    diff: i8,
+}
+
+impl Said {
+    fn of(Update { version, diff }: &Update) -> Option<Said> {
+        let (thread, role) = role(version)?;
+        Some(Said { thread, role, user: version.user, created_at: Second::new(version.created_at?), diff: *diff })
+    }
+}
+
+fn role(version: &Version) -> Option<(MessageId, Role)> {
+    let post = Role::Post { community: version.community, asks: version.asks };
+    match version.parent {
+        _ if !version.is_live() => None,
+        _ if version.id.is_submission() => Some((version.id, post)),
+        // What is under a submission is `conversations`' affair.
+        _ if version.conversation.is_submission() => None,
+        None => version.asks.then_some((version.id, post)),
+        Some(parent) => version.user.map(|_| (parent, Role::Reply)),
+    }
+}
+
+#[derive(Default)]
+struct Thread {
+    /// The live post, without its response.
+    post: Option<Post>,
+    /// What `conversations` says.
+    response_s: Option<i64>,
+    replies: Option<Box<Replies>>,
+}
+
+/// Live replies of named users.
+#[derive(Default)]
+struct Replies {
+    /// The user of the post that is or was there last.
+    author: Option<Name>,
+    /// Whether it is by that author, when, and the user's number.
+    replies: SortedBag<(bool, Second, u32)>,
+    /// The earliest by another that was sealed.
+    sealed: Option<Second>,
+}
+
+impl Replies {
+    fn change(&mut self, user: Name, at: Second, diff: i64) {
+        self.replies.change((self.author == Some(user), at, user.index()), diff);
+    }
+
+    fn follow(&mut self, author: Option<Name>) {
+        if self.author != author {
+            self.author = author;
+            let number = author.map_or(0, Name::index);
+            let mut replies = SortedBag::new();
+            self.replies.iter().for_each(|(_, at, user)| replies.insert((user == number, at, user)));
+            self.replies = replies;
+        }
+    }
+
+    /// What is sealed stays as it is: it needs no place among those that may change.
+    fn seal(&mut self, user: Name, at: Second) {
+        self.change(user, at, -1);
+        if self.author != Some(user) {
+            self.sealed = Some(self.sealed.map_or(at, |sealed| sealed.min(at)));
+        }
+    }
+
+    fn first(&self) -> Option<Second> {
+        let live = self.replies.first().filter(|(own, ..)| !own).map(|(_, at, _)| at);
+        live.into_iter().chain(self.sealed).min()
+    }
+}
+
+impl Thread {
+    fn change(&mut self, said: &Said) {
+        let diff = i64::from(said.diff);
+        let Role::Post { community, asks } = said.role else {
+            let user = said.user.expect("replies are of named users");
+            let replies = self.replies.get_or_insert_default();
+            if diff == 0 {
+                replies.seal(user, said.created_at)
+            } else {
+                replies.change(user, said.created_at, diff)
+            }
+            if replies.replies.is_empty() && replies.author.is_none() && replies.sealed.is_none() {
+                self.replies = None;
+            }
+            return;
+        };
+        match diff {
+            0 => self.post.iter_mut().for_each(|post| post.sealed = true),
+            1 => {
+                let Said { user, created_at, .. } = *said;
+                self.post = Some(Post { community, user, created_at, asks, sealed: false, response_s: None });
+                if !said.thread.is_submission() {
+                    self.replies.get_or_insert_default().follow(user);
+                }
+            }
+            _ => self.post = None,
+        }
+    }
+}
+
+impl Group<MessageId> for Thread {
+    type Row = Post;
+
+    fn row(&self, _: &MessageId) -> Option<Post> {
+        let post = self.post?;
+        let reply = self.replies.as_ref().and_then(|replies| replies.first());
+        let response_s = self.response_s.or(reply.map(|at| at.get() - post.created_at.get()));
+        Some(Post { response_s, ..post })
+    }
+
+    fn is_empty(&self) -> bool {
+        let no_replies = self.replies.as_ref().is_none_or(|replies| replies.replies.is_empty() && replies.sealed.is_none());
+        self.post.is_none() && self.response_s.is_none() && no_replies
+    }
+}
+
+#[derive(Default)]
+struct State {
+    threads: Groups<MessageId, Thread>,
+    /// What this tick seals. It waits for the tick's last update: until then a post may change.
+    sealed: Vec<Said>,
+}
+
+impl Fold for State {
+    type Main = Said;
+    type Aside = (MessageId, Option<i64>);
+    type Out = PostChange;
+
+    fn main(&mut self, said: &Said) {
+        if said.diff == 0 {
+            self.sealed.push(*said);
+        } else {
+            self.threads.touch(said.thread).change(said);
+        }
+    }
+
+    fn aside(&mut self, (submission, response_s): &(MessageId, Option<i64>)) {
+        // Most conversations of a dump have no submission there.
+        if response_s.is_some() || self.threads.get(submission).is_some_and(|thread| thread.response_s.is_some()) {
+            self.threads.touch(*submission).response_s = *response_s;
+        }
+    }
+
+    fn close(&mut self, out: &mut Vec<PostChange>) {
+        for said in std::mem::take(&mut self.sealed) {
+            self.threads.touch(said.thread).change(&said);
+        }
+        self.threads.close(|message, old, new| out.push(PostChange { message, old, new }));
+    }
+}
+
+/// Posts as they come, go and are responded to.
+pub fn posts<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, PostChange> {
+    let said = route(flat_map(inputs.by_message(), Said::of), "ByThread", |said: &Said| said.thread.route());
+    // The row of a conversation is where its submission's thread is: both are found by one id.
+    let responses = flat_map(inputs.conversations(), |change| {
+        let conversation = change.key.conversation;
+        conversation.is_submission().then(|| (conversation, change.row.and_then(|row| row.first_response_s)))
+    });
+    fold_with(said, responses, "Posts", State::default())
+}

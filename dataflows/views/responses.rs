@@ -1,0 +1,102 @@
+//! `responses`: the posts of a community by the day on which they were created, how many of them were answered within a day, and how soon.
+
+use eddy_schemas::Name;
+use eddy_schemas::rows::{Responses, ResponsesKey};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batches, flat_map, route};
+use crate::calendar;
+use crate::fold::{Fold, Nothing, fold};
+use crate::groups::{Group, Groups};
+use crate::inputs::Inputs;
+use crate::outputs::RowChange;
+use crate::sorted::SortedBag;
+use crate::streams::posts::{Post, PostChange};
+
+pub type Row = Responses;
+
+type Key = (Name, i32);
+
+/// A response that comes later is none here, seconds.
+const ANSWERED_S: i64 = 86_400;
+
+/// A post of a day comes (`diff` 1) or goes (-1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct DayPost {
+    community: Name,
+    day: i32,
+    answered_s: Option<i32>,
+    diff: i8,
+}
+
+fn day_post(post: Option<Post>, diff: i8) -> Option<DayPost> {
+    let post = post?;
+    let day = i32::try_from(calendar::day(post.created_at.get())).expect("times are within a century");
+    let answered_s = post.response_s.filter(|response| *response <= ANSWERED_S);
+    // A response before its post, by its own account, is at most a century early.
+    let answered_s = answered_s.map(|response| i32::try_from(response.max(i64::from(i32::MIN))).expect("at most a day"));
+    Some(DayPost { community: post.community?, day, answered_s, diff })
+}
+
+fn changes(change: &PostChange) -> impl Iterator<Item = DayPost> + use<> {
+    let (old, new) = (day_post(change.old, -1), day_post(change.new, 1));
+    let same = old.map(|old| DayPost { diff: 1, ..old }) == new;
+    old.into_iter().chain(new).filter(move |_| !same)
+}
+
+#[derive(Default)]
+struct Day {
+    posts: i64,
+    answered_s: SortedBag<i32>,
+}
+
+impl Day {
+    /// By nearest rank.
+    fn percentile(&self, percent: usize) -> Option<i64> {
+        let rank = (self.answered_s.len() * percent).div_ceil(100);
+        self.answered_s.nth(rank.checked_sub(1)?).map(i64::from)
+    }
+}
+
+impl Group<Key> for Day {
+    type Row = Responses;
+
+    fn row(&self, _: &Key) -> Option<Responses> {
+        (self.posts > 0).then(|| Responses {
+            posts: self.posts,
+            answered: self.answered_s.len() as i64,
+            median_s: self.percentile(50),
+            p90_s: self.percentile(90),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.posts == 0
+    }
+}
+
+#[derive(Default)]
+struct State(Groups<Key, Day>);
+
+impl Fold for State {
+    type Main = DayPost;
+    type Aside = Nothing;
+    type Out = RowChange<Responses>;
+
+    fn main(&mut self, post: &DayPost) {
+        let day = self.0.touch((post.community, post.day));
+        day.posts += i64::from(post.diff);
+        if let Some(answered_s) = post.answered_s {
+            day.answered_s.change(answered_s, i64::from(post.diff));
+        }
+    }
+
+    fn close(&mut self, out: &mut Vec<RowChange<Responses>>) {
+        self.0.close(|(community, day), _, row| out.push(RowChange { key: ResponsesKey { community, day: i64::from(day) }, row }));
+    }
+}
+
+pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Responses>> {
+    let posts = route(flat_map(inputs.posts(), changes), "PostsByCommunity", |post: &DayPost| post.community.route());
+    fold(posts, "Responses", State::default())
+}

@@ -2,6 +2,7 @@
 //!
 //! Run one history again: `EDDY_SEED=<seed> cargo test --test tests cluster`. More: `EDDY_RUNS=50`.
 
+mod durable;
 mod losses;
 mod party;
 mod refusals;

@@ -17,7 +17,7 @@ fn at_work(party: &mut Party) -> Vec<Child> {
     let records: String = (0..RECORDS).map(|number| format!("{}\n", good(number))).collect();
     party.files = vec![party.place.file("few.ndjson", good(1)), party.place.file("many.ndjson", records)];
     let children = party.start();
-    party.wait_until_met();
+    party.wait_until_at_work(&children);
     signal(&children[1], "STOP");
     children
 }

@@ -46,20 +46,18 @@ impl Party {
         (0..self.processes).map(|process| self.command(process).spawn().expect("the binary starts")).collect()
     }
 
-    /// Waits until all have met: the spools have lost their names.
-    pub fn wait_until_met(&self) {
+    /// Waits until all have met and are at work: timely's connections have their threads, and the spools have lost their names.
+    pub fn wait_until_at_work(&self, children: &[Child]) {
         let began = Instant::now();
-        let data = self.place.path("data");
-        let hidden = |process: usize| {
-            let folder = data.join(format!("process-{process}"));
-            folder.join("lock").exists() && !folder.join("texts-0").exists()
+        let at_work = |(process, child): (usize, &Child)| {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).expect("a child that runs");
+            let name = |thread: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok();
+            let has_met = threads.filter_map(name).any(|name| name.starts_with("timely:recv-"));
+            has_met && !self.place.path(&format!("data/process-{process}/texts-0")).exists()
         };
-        // (A folder is locked before its spools are made.)
-        let mut seen = 0;
-        while seen < 2 {
-            seen = if (0..self.processes).all(hidden) { seen + 1 } else { 0 };
+        while !children.iter().enumerate().all(at_work) {
             assert!(began.elapsed() < Duration::from_secs(60), "they do not meet");
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }

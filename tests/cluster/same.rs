@@ -3,8 +3,8 @@
 use super::party::{Party, is_clean, wait};
 use crate::generate::{self, Random, Shape};
 use crate::harness::difference;
-use crate::oracle::Oracle;
 use crate::replays::archives::{gzip, zstd};
+use crate::replays::run::oracle;
 
 const RUNS: u64 = 6;
 
@@ -17,7 +17,7 @@ fn one(seed: u64) {
     let again = format!("EDDY_SEED={seed} cargo test --test tests cluster (shape {name}, {processes} processes, {workers} workers)");
     let mut party = Party::new(processes);
     let lines = generate::history(seed, &shape);
-    let mut oracle = Oracle::new(generate::NOW);
+    let mut oracle = oracle();
     lines.iter().for_each(|line| oracle.record(line.as_bytes()));
     // Texts of archives are in the spools of whoever reads them; those of plain files are read again by whoever wants them.
     party.files = (lines.chunks(lines.len() / 5 + 1).enumerate())

@@ -10,9 +10,10 @@ use eddy::engine::Counts;
 use eddy::engine::ingest::Ingest;
 use eddy::texts::{Error, Texts};
 use eddy_dataflows::batch::Batch;
+use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::Fold;
 use eddy_dataflows::views::{self, Definition};
-use eddy_dataflows::{Inputs, Outputs, Update};
+use eddy_dataflows::{Inputs, Moment, Outputs, Update};
 use eddy_schemas::parse::{Context, Parsed, Parser};
 use eddy_schemas::{Place, Version};
 use timely::dataflow::operators::Input;
@@ -60,23 +61,32 @@ pub fn updates(versions: &[Version]) -> Vec<Update> {
     updates
 }
 
-/// Feeds each tick, waits until its rows are out, and tells how long that took. `next` gives none at the end.
+/// Feeds each tick, waits until its rows are out, and tells how long that took. `next` gives none at the end. The watermark is the greatest
+/// created_at so far.
 pub fn run(
     views: Vec<&'static Definition>,
     mut next: impl FnMut() -> Option<Vec<Update>> + Send + Sync + 'static,
     mut took: impl FnMut(Duration) + Send + Sync + 'static,
 ) {
     timely::execute_directly(move |worker| {
-        let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
+        let (mut input, mut moments, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, versions) = scope.new_input::<Batch<Update>>();
+            let (moments, of_moments) = scope.new_input::<Batch<Moment>>();
             let mut rows = Outputs::new(Rc::new(|_tick, changes| drop(std::hint::black_box(changes))));
-            views::build(&views, &Inputs::new(scope, versions, timely::dataflow::operators::generic::operator::empty(scope)), &mut rows);
-            (input, rows.probe)
+            views::build(&views, &Inputs::new(scope, versions, of_moments), &mut rows);
+            (input, moments, rows.probe)
         });
+        let mut watermark = None;
         while let Some(updates) = next() {
+            let greatest = updates.iter().filter_map(|update| update.version.created_at).max();
             let started = Instant::now();
+            if greatest > watermark {
+                watermark = greatest;
+                moments.send_batch(&mut Batch::new(greatest.map(|at| Moment { watermark: Second::new(at) }).into_iter().collect()));
+            }
             input.send_batch(&mut Batch::new(updates));
             input.advance_to(input.time() + 1);
+            moments.advance_to(*input.time());
             while probe.less_than(input.time()) {
                 worker.step();
             }

@@ -82,6 +82,8 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
 
     /// The group of `key`, made where there is none, about to be changed.
     pub fn touch(&mut self, key: K) -> &mut G {
+        #[cfg(test)]
+        crate::work::add();
         let tag = tag(&key);
         let at = match self.index.find(tag, |slot| self.slots[slot as usize].key == key) {
             Some(at) => at,
@@ -98,6 +100,8 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
     /// Changes every group.
     pub fn touch_each(&mut self, mut change: impl FnMut(&mut G)) {
         for (at, slot) in self.slots.iter_mut().enumerate() {
+            #[cfg(test)]
+            crate::work::add();
             // An untouched slot without a group is a free one (invariant 2).
             if !slot.touched {
                 if slot.group.is_empty() {

@@ -22,6 +22,8 @@ pub mod outputs;
 pub mod sorted;
 pub mod streams;
 pub mod views;
+#[cfg(test)]
+mod work;
 
 pub use inputs::{Inputs, Moment, Update};
 pub use outputs::Outputs;

@@ -43,6 +43,9 @@ views! {
     cohorts,
 }
 
+#[cfg(test)]
+mod tests;
+
 /// The view of that name.
 pub fn find(name: &str) -> Option<&'static Definition> {
     VIEWS.iter().find(|definition| definition.view.name == name)

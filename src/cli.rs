@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod replay;
+mod run;
 mod show;
 mod work;
 
@@ -100,6 +101,7 @@ enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
     Replay(replay::Replay),
+    Run(run::Run),
     Show(show::Show),
     Work(work::Work),
 }
@@ -110,6 +112,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Run(run) => run.run(),
         Command::Show(show) => show.run(),
         Command::Work(work) => work.run(),
     }

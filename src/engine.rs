@@ -22,6 +22,7 @@ pub mod durable;
 pub mod frontiers;
 pub mod ingest;
 pub mod parse;
+pub mod recovery;
 pub mod snapshot;
 pub mod state;
 pub mod watermark;
@@ -80,8 +81,8 @@ pub enum Output {
     Changes { tick: u64, changes: Changes },
     /// This worker has said everything of the ticks below `frontier`; `None`: for ever.
     Closed { worker: usize, frontier: Option<u64> },
-    /// A record that could not be read.
-    Dead(DeadLetter),
+    /// A record of this tick that could not be read.
+    Dead { tick: u64, letter: DeadLetter },
 }
 
 /// The other processes, each with as many workers as this one and the same dataflow.
@@ -174,7 +175,7 @@ impl Engine {
         self.open_at(tick.number)?;
         for Frame { head, rows } in tick.frames {
             self.recover_tally(&head.tally);
-            head.letters.into_iter().for_each(|letter| self.recover_letter(letter));
+            head.letters.into_iter().for_each(|letter| self.recover_letter(tick.number, letter));
             self.feed(Batch::Frame(rows))?;
         }
         Ok(())
@@ -204,9 +205,9 @@ impl Engine {
     }
 
     /// Says a dead letter again.
-    pub fn recover_letter(&self, letter: DeadLetter) {
+    pub fn recover_letter(&self, tick: u64, letter: DeadLetter) {
         // Nobody reads outputs any more: the process is ending.
-        let _ = self.outputs.send(Output::Dead(letter));
+        let _ = self.outputs.send(Output::Dead { tick, letter });
     }
 
     /// Waits until everything recovered is out; ticks are new from now on, and greater than `last`.

@@ -31,10 +31,8 @@ mod segment;
 pub(crate) mod tests;
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -44,6 +42,7 @@ use parking_lot::{Mutex, RwLock};
 pub use lock::{Lock, is_abandoned};
 pub use read::Chunk;
 
+use crate::files::{self, File, Files};
 use segment::{Entry, Index, Sealed};
 
 /// The largest payload. Positions in a segment are 32 bits, so a segment of one such frame still fits.
@@ -99,6 +98,7 @@ pub struct Cut {
 
 /// An open journal. Appends from many threads take turns; reads run beside them.
 pub struct Journal {
+    files: Arc<dyn Files>,
     dir: PathBuf,
     config: Config,
     cut: Option<Cut>,
@@ -125,7 +125,7 @@ struct Shared {
 
 struct Active {
     path: PathBuf,
-    file: File,
+    file: Arc<dyn File>,
     salt: u32,
     first: u64,
     /// Bytes known to be on disk.
@@ -135,12 +135,17 @@ struct Active {
 impl Journal {
     /// Opens or makes the journal in a folder. Reads the last segment, cuts its torn tail ([`Journal::cut`]).
     pub fn open(dir: &Path, config: Config) -> Result<Journal, Error> {
-        open::open(dir, config)
+        Self::open_in(files::disk(), dir, config)
+    }
+
+    /// The same among other files than the disk's.
+    pub fn open_in(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Journal, Error> {
+        open::open(files, dir, config)
     }
 
     /// Opens what is in a folder now to be read only, beside whoever writes it. None where there is nothing.
     pub fn look(dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
-        open::look(dir, config)
+        open::look(files::disk(), dir, config)
     }
 
     /// What the opening had to cut off.
@@ -195,7 +200,7 @@ impl Journal {
         if active.synced.load(Ordering::Acquire) >= end {
             return Ok(()); // earlier segments were synced when they were sealed
         }
-        self.or_fail(active.file.sync_data().map_err(Error::io(&active.path, "sync")))?;
+        self.or_fail(active.file.sync().map_err(Error::io(&active.path, "sync")))?;
         active.synced.fetch_max(end, Ordering::AcqRel);
         Ok(())
     }
@@ -211,7 +216,6 @@ impl Journal {
     pub fn truncate_before(&self, number: u64) -> Result<u64, Error> {
         let _turn = self.writer.lock();
         self.check()?;
-        let mut dropped = false;
         loop {
             let first = {
                 let mut shared = self.shared.write();
@@ -224,13 +228,17 @@ impl Journal {
                 first
             };
             self.opened.lock().retain(|sealed| sealed.first != first);
-            // If we crash between two of these, the rest is still without gaps and is dropped next time.
+            // Each for itself: a power cut may undo one removal and not the one after it, and there must be no gap. If we crash between
+            // two of these, the rest is dropped next time.
             let path = segment::path(&self.dir, first);
-            fs::remove_file(&path).map_err(Error::io(path, "remove"))?;
-            dropped = true;
-        }
-        if dropped {
-            segment::sync_dir(&self.dir)?;
+            if let Err(e) = self.files.remove(&path)
+                && e.kind() != io::ErrorKind::NotFound
+            {
+                // It is there, and stays the first of those there are.
+                self.shared.write().sealed.push_front(first);
+                return Err(Error::io(path, "remove")(e));
+            }
+            segment::sync_dir(&*self.files, &self.dir)?;
         }
         Ok(self.range().start)
     }
@@ -315,7 +323,7 @@ impl<'a> Batch<'a> {
     /// A part that was written before an error must go: frames written over it later would end within it, and what is
     /// left of it could be read as the frames after them.
     fn write_at_end(&self) -> Result<(), Error> {
-        let written = self.active.file.write_all_at(self.buffer, u64::from(self.at));
+        let written = self.active.file.write_at(self.buffer, u64::from(self.at));
         if written.is_err() {
             self.cut_back()?;
         }
@@ -333,13 +341,13 @@ impl<'a> Batch<'a> {
         segment::encode_seal(self.buffer, &active, self.at, self.next, self.synced, &journal.shared.read().index);
         self.write_at_end()?;
         self.buffer.clear();
-        journal.or_fail(active.file.sync_data().map_err(Error::io(&active.path, "sync")))?;
+        journal.or_fail(active.file.sync().map_err(Error::io(&active.path, "sync")))?;
         // If we crash here, the last segment is sealed, and the next open makes the segment after it.
-        let prepared = segment::prepare(&journal.dir, self.next);
+        let prepared = segment::prepare(&*journal.files, &journal.dir, self.next);
         if prepared.is_err() {
             self.cut_back()?; // no room for the next segment: the journal goes on as if it had not been tried
         }
-        let fresh = Arc::new(journal.or_fail(prepared?.publish(&journal.dir))?);
+        let fresh = Arc::new(journal.or_fail(prepared?.publish(&*journal.files, &journal.dir))?);
         let mut shared = journal.shared.write();
         shared.sealed.push_back(active.first);
         shared.active = fresh.clone();

@@ -52,6 +52,13 @@ pub struct Partition {
     pub number: u32,
 }
 
+impl Partition {
+    /// `topic/partition`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.topic.name(), self.number)
+    }
+}
+
 /// A record to be appended.
 #[derive(Clone, Debug)]
 pub struct Append {

@@ -5,12 +5,14 @@
 //!   { ... }
 //! ```
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::files::{self, Files, Open};
+use files::disk::Disk;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,19 +26,32 @@ pub enum Error {
 
 /// Replaces the file, safely against a power cut.
 pub fn write(path: &Path, format: u32, value: &impl Serialize) -> io::Result<()> {
+    write_in(&Disk, path, format, value)
+}
+
+/// The same among other files than the disk's. One writer at a time: who writes has locked the folder.
+pub fn write_in(files: &dyn Files, path: &Path, format: u32, value: &impl Serialize) -> io::Result<()> {
     let body = serde_json::to_vec_pretty(value)?;
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-    writeln!(file, "eddy {format} {:08x}", crc32fast::hash(&body))?;
-    file.write_all(&body)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    File::open(folder)?.sync_all()
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let new = folder.join(format!(".new-{}", name.display()));
+    let mut bytes = format!("eddy {format} {:08x}\n", crc32fast::hash(&body)).into_bytes();
+    bytes.extend_from_slice(&body);
+    let file = files.open(&new, Open::New)?;
+    file.write_at(&bytes, 0)?;
+    file.sync()?;
+    // If we crash here, the next writer takes the file that is beside its place.
+    files.rename(&new, path)?;
+    files.sync_folder(folder)
 }
 
 /// What the file holds; none where there is none. A format above `known` is refused.
 pub fn read<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Option<T>, Error> {
-    let bytes = match fs::read(path) {
+    read_in(&Disk, path, known)
+}
+
+/// The same among other files than the disk's.
+pub fn read_in<T: DeserializeOwned>(files: &dyn Files, path: &Path, known: u32) -> Result<Option<T>, Error> {
+    let bytes = match files::read(files, path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Io { path: path.into(), source }),
@@ -64,6 +79,8 @@ pub fn read<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Option<T>, E
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -105,7 +105,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let feed = Feed { interrupt, shown, texts: &texts, sink_failed: &sink_failed, durable: durable.as_deref(), files };
     let (collected, incomplete) = std::thread::scope(|scope| {
         let sink = scope.spawn(|| sink::collect(&job, outputs, &sink_failed));
-        let from = state.map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, || interrupt.check()));
+        let from = state.map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, interrupt));
         // What was decided without a text must not be built upon.
         let from = from.and_then(|from| texts.check().map(|()| from).map_err(|e| Error::failed("the state could not be read", e)));
         let incomplete = from.and_then(|from| feed.run(engine, reader, spares, from));

@@ -2,3 +2,4 @@
 
 pub mod dumps;
 pub mod synthetic;
+pub mod tail;

@@ -7,11 +7,13 @@
 //! A temporary spool has no name in its folder: it is gone when the process is, however it ends. One that stays is part of the durable
 //! state.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use crate::files::{self, File, Files, Open};
 
 /// Bytes that wait in memory before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -27,7 +29,7 @@ struct Tail {
 
 /// One writer's texts.
 pub struct Spool {
-    file: File,
+    file: Arc<dyn File>,
     tail: Mutex<Tail>,
     /// Other processes read it, too: they see what is in the file.
     shared: bool,
@@ -35,30 +37,34 @@ pub struct Spool {
 
 impl Spool {
     /// A spool in `folder`, for as long as this process lives.
-    pub fn new(folder: &std::path::Path) -> io::Result<Self> {
-        Ok(Spool::of(tempfile::tempfile_in(folder)?, 0))
+    pub fn new(folder: &Path) -> io::Result<Self> {
+        Ok(Spool::of(Arc::new(files::disk::Handle(tempfile::tempfile_in(folder)?)), 0))
     }
 
     /// A spool that stays: a new one, or what an earlier process left, to be read.
-    pub fn open(path: &std::path::Path) -> io::Result<Self> {
-        let file = File::options().read(true).append(true).create(true).open(path)?;
-        let written = file.metadata()?.len();
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_in(&files::disk::Disk, path)
+    }
+
+    /// The same among other files than the disk's.
+    pub fn open_in(files: &dyn Files, path: &Path) -> io::Result<Self> {
+        let file = files.open(path, Open::Make)?;
+        let written = file.len()?;
         Ok(Spool::of(file, written))
     }
 
     /// A new spool that other processes read, each by [`Spool::of_another`].
-    pub fn shared(path: &std::path::Path) -> io::Result<Self> {
-        let file = File::options().read(true).append(true).create_new(true).open(path)?;
-        Ok(Spool { shared: true, ..Spool::of(file, 0) })
+    pub fn shared(path: &Path) -> io::Result<Self> {
+        Ok(Spool { shared: true, ..Spool::of(files::disk::Disk.open(path, Open::New)?, 0) })
     }
 
     /// What another process writes, to be read.
-    pub fn of_another(path: &std::path::Path) -> io::Result<Self> {
+    pub fn of_another(path: &Path) -> io::Result<Self> {
         // Nothing of it is in a buffer here.
-        Ok(Spool::of(File::open(path)?, u64::MAX))
+        Ok(Spool::of(files::disk::Disk.open(path, Open::Read)?, u64::MAX))
     }
 
-    fn of(file: File, written: u64) -> Self {
+    fn of(file: Arc<dyn File>, written: u64) -> Self {
         Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }), shared: false }
     }
 
@@ -78,7 +84,7 @@ impl Spool {
     }
 
     fn write(&self, tail: &mut Tail) {
-        if let Err(e) = (&self.file).write_all(&tail.buffer) {
+        if let Err(e) = self.file.write_at(&tail.buffer, tail.written) {
             tail.error.get_or_insert(e.kind());
         }
         tail.written += tail.buffer.len() as u64;
@@ -104,7 +110,7 @@ impl Spool {
 
     /// Makes what was flushed safe against a power cut, where the file has a name.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 
     /// Whether every text could be kept so far.
@@ -124,12 +130,12 @@ impl Spool {
             return text_of(head, text);
         }
         drop(tail);
-        self.file.read_exact_at(&mut head, at)?;
+        files::read_exact_at(&*self.file, &mut head, at)?;
         if length(head) > TEXT_BYTES_MAX {
             return Err(damaged());
         }
         let mut text = vec![0; length(head) as usize];
-        self.file.read_exact_at(&mut text, at + 8)?;
+        files::read_exact_at(&*self.file, &mut text, at + 8)?;
         text_of(head, text)
     }
 }

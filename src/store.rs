@@ -62,6 +62,9 @@ impl Error {
 /// - **Ticks**: a tick is applied whole, when it has closed: all that this process changed in it, over all views. (Another process may
 ///   apply the same tick: its keys are others.) Ticks ascend from 1; one at or below the last applied is a repeat and changes nothing.
 ///   After an error some of the tick may be there, and the same tick is applied again before any other.
+/// - **Restored** rows are those of a snapshot, in parts, before the first tick is applied to a store that is empty: as of the snapshot's
+///   tick, though they may have changed earlier, so that none goes back. A key may come again, with another row or gone. The tick that
+///   reads give back stays what it was.
 /// - **At once**: a read sees all of a tick or nothing of it, and gives back the last one that it saw: what it gives is exact as of that
 ///   tick, and no row in it has changed later. Reads that start later never see less. A member that cannot write many rows at once says
 ///   so: there a row may be newer than the tick that is given back, which its own `as_of` tells, but never older.
@@ -77,6 +80,8 @@ impl Error {
 pub trait Store: Send + Sync {
     /// Applies a tick; each key stands in its changes once.
     async fn apply(&self, tick: u64, changes: &[Changes]) -> Result<(), Error>;
+    /// Puts a part of the rows as they were at the end of `tick`.
+    async fn restore(&self, tick: u64, changes: &[Changes]) -> Result<(), Error>;
     /// The rows of many keys, in the order asked.
     async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<AsOf<Vec<Option<Stored>>>, Error>;
     /// The row of a key.

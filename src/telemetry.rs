@@ -6,7 +6,7 @@
 //! ```
 //!
 //! # Invariants
-//! 1. Updating takes no lock but for [`Telemetry::state`] and [`Telemetry::dead_letter`], which are rare.
+//! 1. Updating takes no lock but for [`Telemetry::state`] and [`Telemetry::letter`], which are rare.
 //! 2. Labels are bounded: a reason beyond the first [`reasons::CAP`] counts as `other`; users and chats are never labels.
 //! 3. read = applied + ignored + dead letters once what was read has been decided on; nothing here makes that true, it shows
 //!    when it is not.
@@ -40,6 +40,8 @@ use window::{Latencies, Rate};
 pub const ENGINE: &str = "engine";
 /// The others that `/health` tells of.
 pub const LOG: &str = "log";
+pub const JOURNAL: &str = "state";
+pub const CHANGELOG: &str = "changelog";
 pub const STORE: &str = "store";
 pub const SOURCE: &str = "source";
 pub const BOT: &str = "bot";
@@ -192,9 +194,18 @@ impl Telemetry {
         self.ignored.add(reason, records);
     }
 
-    /// A record could not be read: counts it and keeps it among the last ones, cut short.
-    pub fn dead_letter(&self, letter: &DeadLetter) {
-        self.dead_letters.add(&letter.reason, 1);
+    /// Records could not be read.
+    pub fn dead(&self, reason: &str, records: u64) {
+        self.dead_letters.add(reason, records);
+    }
+
+    /// Records were read by an earlier process: they count, but not as what is read now.
+    pub fn read_before(&self, records: u64) {
+        self.read.inc_by(records);
+    }
+
+    /// Keeps a dead letter among the last ones, cut short.
+    pub fn letter(&self, letter: &DeadLetter) {
         self.letters.push(letter);
     }
 
@@ -306,7 +317,8 @@ mod tests {
             raw_base64: false,
             raw_bytes: 8000,
         };
-        telemetry.dead_letter(&letter);
+        telemetry.dead("json", 1);
+        telemetry.letter(&letter);
         telemetry.closed(2_000);
         telemetry.closed(1_000);
         telemetry.fresh(Duration::from_millis(20), 99);

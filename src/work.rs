@@ -44,7 +44,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use crate::cli::{Error, chain};
 use crate::clock;
 use crate::cluster::{self, Left, Links, Party};
-use crate::engine::durable::{Durable, Fsync};
+use crate::engine::durable::{Durable, Fsync, NoRoom};
 use crate::engine::{self, Engine, Peers, parse};
 use crate::journal::{self, Journal};
 use crate::replay::{self, Interrupt, Meter, OUTPUTS_WAITING_MAX, ReplayTexts, Summary, checks, input_of_spool, peak_rss_bytes};
@@ -179,7 +179,8 @@ impl Part<'_> {
         let kept = |e: &dyn std::error::Error| Error::Failed { what: chain(e), source: None };
         let journal = Journal::open(&own, journal::Config::default()).map_err(|e| kept(&e))?;
         let spools = Spools::durable(&state, process)?;
-        let durable = Durable::new(Arc::new(journal), spools.own(), fsync).map_err(|e| Error::failed("no thread can be started", e))?;
+        let durable = Durable::new(Arc::new(journal), Arc::new(spools.own()), fsync, NoRoom::Fails)
+            .map_err(|e| Error::failed("no thread can be started", e))?;
         // From here on others read them.
         let made = Word::Made.encode();
         if !self.is_first() {

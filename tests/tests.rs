@@ -11,4 +11,5 @@ mod oracle;
 mod random;
 mod replays;
 mod show;
+mod torture;
 mod truth;

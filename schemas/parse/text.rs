@@ -34,7 +34,7 @@ const LAST_BYTE: u8 = 0x9f;
 
 /// Closing quotes and brackets: the straight quotes, and what Unicode calls final quotes and closing punctuation in common use.
 fn closes(character: char) -> bool {
-    matches!(character, '"' | '\'' | ')' | ']' | '}' | '>')
+    matches!(character, '"' | '\'' | ')' | ']' | '}')
         || matches!(character, '\u{2019}' | '\u{201d}' | '\u{203a}' | '\u{bb}' | '\u{ff02}' | '\u{ff07}')
         || matches!(
             character,

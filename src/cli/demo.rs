@@ -43,7 +43,7 @@ pub struct Demo {
 }
 
 /// An address, or the first loopback one that a name such as `localhost` stands for.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }

@@ -74,9 +74,9 @@ pub(super) enum StateIn {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FsyncWhen(pub Fsync);
+pub struct FsyncWhen(pub Fsync);
 
-pub(super) fn fsync(text: &str) -> Result<FsyncWhen, String> {
+pub fn fsync(text: &str) -> Result<FsyncWhen, String> {
     if text == "tick" {
         return Ok(FsyncWhen(Fsync::Tick));
     }

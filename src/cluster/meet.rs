@@ -33,8 +33,8 @@ pub fn meet(party: Party, wait: Duration, look: &mut dyn FnMut() -> Result<(), c
         let Some(absent) = missing(&pairs) else { break };
         look().map_err(Error::Interrupted)?;
         let mut met = false;
-        for to in 0..party.process {
-            for (kind, slot) in KINDS.into_iter().zip(&mut pairs[to]).filter(|(_, slot)| slot.is_none()) {
+        for (to, pair) in pairs.iter_mut().enumerate().take(party.process) {
+            for (kind, slot) in KINDS.into_iter().zip(pair).filter(|(_, slot)| slot.is_none()) {
                 *slot = call(&party, to, kind)?;
                 met |= slot.is_some();
             }

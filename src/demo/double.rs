@@ -61,6 +61,10 @@ impl store::Store for Store {
         unreachable!("tests put rows")
     }
 
+    async fn restore(&self, _: u64, _: &[Changes]) -> Result<(), store::Error> {
+        unreachable!("tests put rows")
+    }
+
     async fn get_many(&self, keys: &[(&'static View, Vec<Cell>)]) -> Result<AsOf<Vec<Option<Stored>>>, store::Error> {
         let rows = self.rows.lock();
         Ok(self.as_of(keys.iter().map(|(view, cells)| rows.get(&key(view, cells)).cloned()).collect()))

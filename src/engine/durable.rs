@@ -9,14 +9,15 @@
 //! # Invariants
 //! 1. Ingest holds a tick open until its frame is written: no sink is told that a tick has closed which a killed process could lose.
 //! 2. What a frame refers to (texts) is written before it.
-//! 3. After a frame could not be written none is: there is never one that lacks those before it.
+//! 3. After a frame could not be written none is, unless that one is: there is never one that lacks those before it.
 //! 4. A tick counts if the frames of all its workers are there. One that does not was never told to anybody; its number is not used
 //!    again.
+//! 5. Frames after the recovery point stay: no snapshot has them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -49,8 +50,44 @@ pub enum Error {
     Snapshot { path: String, source: io::Error },
     #[error(transparent)]
     Record(#[from] record::Error),
-    #[error("the texts of the state could not be written")]
-    Texts(#[source] io::Error),
+    #[error("what the state refers to could not be written")]
+    Referred(#[source] io::Error),
+}
+
+impl Error {
+    /// Trying again may help: there was no room. (A journal that cannot be tried again says so the next time.)
+    fn is_transient(&self) -> bool {
+        matches!(self, Error::Journal(journal::Error::Io { .. }) | Error::Referred(_))
+    }
+}
+
+/// What frames refer to and do not hold.
+pub trait Referred: Send + Sync {
+    /// Makes it safe against a killed process.
+    fn flush(&self) -> io::Result<()>;
+    /// Makes what was flushed safe against a power cut.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl Referred for Vec<Arc<Spool>> {
+    fn flush(&self) -> io::Result<()> {
+        self.iter().try_for_each(|spool| spool.flush())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.iter().try_for_each(|spool| spool.sync())
+    }
+}
+
+/// Told why a frame waits, and when it does not any more.
+pub type Waiting = Box<dyn Fn(Option<&Error>) + Send + Sync>;
+
+/// What becomes of a frame for which there is no room.
+pub enum NoRoom {
+    /// It ends the work.
+    Fails,
+    /// It waits, and with it the work, until there is room again.
+    Waits(Waiting),
 }
 
 /// When frames are made safe against a power cut. Against a killed process they are safe at once.
@@ -77,10 +114,13 @@ pub struct Mark {
 /// The journal of frames, open for writing.
 pub struct Durable {
     journal: Arc<Journal>,
-    /// What frames refer to.
-    texts: Vec<Arc<Spool>>,
+    referred: Arc<dyn Referred>,
     fsync: Fsync,
+    no_room: NoRoom,
+    ending: AtomicBool,
     recovering: AtomicBool,
+    /// Every sink that is not rebuilt has all of the ticks up to this one.
+    recovery_point: Arc<AtomicU64>,
     failed: Arc<Failure>,
     /// Threads beside the work.
     syncer: Option<Beside>,
@@ -114,6 +154,8 @@ type Beside = (Sender<()>, JoinHandle<()>);
 const SNAPSHOT_LOOK: Duration = Duration::from_secs(1);
 /// After a snapshot that could not be made.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(10);
+/// After a frame for which there was no room.
+const FRAME_AGAIN: Duration = Duration::from_millis(100);
 
 /// Calls `work` each time that `every` has passed or a message comes, until the sender is dropped.
 fn beside(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) -> io::Result<Beside> {
@@ -128,32 +170,59 @@ fn beside(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) 
 
 impl Durable {
     /// Goes on where a journal ends. Until [`Durable::recovered`] nothing is written: what comes has been written before.
-    pub fn new(journal: Arc<Journal>, texts: Vec<Arc<Spool>>, fsync: Fsync) -> io::Result<Durable> {
+    pub fn new(journal: Arc<Journal>, referred: Arc<dyn Referred>, fsync: Fsync, no_room: NoRoom) -> io::Result<Durable> {
         let failed = Arc::<Failure>::default();
         let mut syncer = None;
         if let Fsync::Within(within) = fsync {
-            let (journal, texts, failed) = (Arc::clone(&journal), texts.clone(), Arc::clone(&failed));
+            let (journal, referred, failed) = (Arc::clone(&journal), Arc::clone(&referred), Arc::clone(&failed));
             let work = move || {
-                if let Err(e) = sync(&journal, &texts) {
+                if let Err(e) = sync(&journal, &*referred) {
                     failed.set(e);
                 }
             };
             syncer = Some(beside("eddy-sync", within, work)?);
         }
-        Ok(Durable { journal, texts, fsync, recovering: AtomicBool::new(true), failed, syncer, snapshots: Mutex::default() })
+        Ok(Durable {
+            journal,
+            referred,
+            fsync,
+            no_room,
+            ending: AtomicBool::new(false),
+            recovering: AtomicBool::new(true),
+            recovery_point: Arc::new(AtomicU64::new(u64::MAX)),
+            failed,
+            syncer,
+            snapshots: Mutex::default(),
+        })
+    }
+
+    /// Every sink that is not rebuilt after a restart has, durably, what the ticks up to this one changed. Without such sinks it need not
+    /// be told; with them it is, before [`keep_small`](Self::keep_small).
+    pub fn set_recovery_point(&self, tick: u64) {
+        self.recovery_point.store(tick, Ordering::Release);
     }
 
     /// Makes snapshots from now on, beside the work, whenever a segment of the journal is sealed.
     pub fn keep_small(&self, mut snapshots: Snapshots) -> io::Result<()> {
-        let (journal, mut not_before) = (Arc::clone(&self.journal), Instant::now());
+        let (journal, referred, point) = (Arc::clone(&self.journal), Arc::clone(&self.referred), Arc::clone(&self.recovery_point));
+        let mut not_before = Instant::now();
         let work = move || {
             if journal.sealed_end() == journal.range().start || Instant::now() < not_before {
                 return;
             }
-            if let Err(e) = snapshots.take(&journal) {
-                // The frames stay until one can be made.
-                warn!(error = %chain(&e), "no snapshot could be made");
-                not_before = Instant::now() + SNAPSHOT_AGAIN;
+            let upto = point.load(Ordering::Acquire);
+            // What a snapshot refers to has no frames that could be read again.
+            let synced = referred.sync().map_err(Error::Referred);
+            not_before = Instant::now();
+            match synced.and_then(|()| snapshots.take(&journal, upto)) {
+                // Whatever is left waits for a sink.
+                Ok(()) if journal.sealed_end() > journal.range().start => not_before += SNAPSHOT_LOOK,
+                Ok(()) => {}
+                Err(e) => {
+                    // The frames stay until one can be made.
+                    warn!(error = %chain(&e), "no snapshot could be made");
+                    not_before += SNAPSHOT_AGAIN;
+                }
             }
         };
         *self.snapshots.lock() = Some(beside("eddy-snapshot", SNAPSHOT_LOOK, work)?);
@@ -171,24 +240,40 @@ impl Durable {
 
     /// Writes a frame, unless one failed before.
     pub fn write(&self, frame: &[u8]) {
-        if self.has_failed() {
-            return;
-        }
-        match self.try_write(frame) {
-            Err(e) => self.failed.set(e),
-            Ok(()) => {
-                if let Some((call, _)) = &*self.snapshots.lock() {
-                    // It may be at it already.
-                    let _ = call.try_send(());
+        let mut waited = false;
+        while !self.has_failed() {
+            match (self.try_write(frame), &self.no_room) {
+                (Ok(()), no_room) => {
+                    if let NoRoom::Waits(tell) = no_room
+                        && waited
+                    {
+                        tell(None);
+                    }
+                    if let Some((call, _)) = &*self.snapshots.lock() {
+                        // It may be at it already.
+                        let _ = call.try_send(());
+                    }
+                    return;
                 }
+                (Err(e), NoRoom::Waits(tell)) if e.is_transient() && !self.ending.load(Ordering::Acquire) => {
+                    tell(Some(&e));
+                    waited = true;
+                    std::thread::sleep(FRAME_AGAIN);
+                }
+                (Err(e), _) => self.failed.set(e),
             }
         }
     }
 
     fn try_write(&self, frame: &[u8]) -> Result<(), Error> {
-        self.texts.iter().try_for_each(|texts| texts.flush()).map_err(Error::Texts)?;
+        self.referred.flush().map_err(Error::Referred)?;
         self.journal.append(&[frame])?;
-        if self.fsync == Fsync::Tick { sync(&self.journal, &self.texts) } else { Ok(()) }
+        if self.fsync == Fsync::Tick { sync(&self.journal, &*self.referred) } else { Ok(()) }
+    }
+
+    /// Nothing waits for room any more.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Release);
     }
 
     /// Says that the rows of a frame were not what this eddy writes.
@@ -208,7 +293,7 @@ impl Durable {
     /// Makes everything written safe against a power cut; or says why it is not all there, as `check` does.
     pub fn sync(&self) -> Result<(), Error> {
         self.check()?;
-        sync(&self.journal, &self.texts)
+        sync(&self.journal, &*self.referred)
     }
 }
 
@@ -222,9 +307,9 @@ impl Drop for Durable {
     }
 }
 
-/// Texts first: no frame on disk may refer to what is not.
-fn sync(journal: &Journal, texts: &[Arc<Spool>]) -> Result<(), Error> {
-    texts.iter().try_for_each(|texts| texts.sync()).map_err(Error::Texts)?;
+/// In this order: no frame on disk may refer to what is not.
+fn sync(journal: &Journal, referred: &dyn Referred) -> Result<(), Error> {
+    referred.sync().map_err(Error::Referred)?;
     Ok(journal.sync()?)
 }
 
@@ -261,6 +346,9 @@ pub struct Ticks<'a> {
     end: u64,
     /// Ticks up to this one are left out: a snapshot has them.
     after: u64,
+    /// Ticks after this one are left alone, and the first frame of such a tick that was met.
+    upto: u64,
+    beyond: Option<u64>,
     /// Ticks that lack frames, and the number of the first of those.
     open: BTreeMap<u64, (u64, Vec<Frame>)>,
     /// The greatest tick met, whole or not.
@@ -270,18 +358,19 @@ pub struct Ticks<'a> {
 impl<'a> Ticks<'a> {
     /// Of all frames, after this tick.
     pub fn after(journal: &'a Journal, after: u64) -> Self {
-        Self::until(journal, u64::MAX, after)
+        Self::until(journal, u64::MAX, after, u64::MAX)
     }
 
-    /// Of the frames before `end`, after this tick.
-    pub fn until(journal: &'a Journal, end: u64, after: u64) -> Self {
-        Ticks { journal, frames: VecDeque::new(), next: journal.range().start, end, after, open: BTreeMap::new(), last: after }
+    /// Of the frames before `end`, after this tick, up to that one.
+    pub fn until(journal: &'a Journal, end: u64, after: u64, upto: u64) -> Self {
+        let (frames, next, open) = (VecDeque::new(), journal.range().start, BTreeMap::new());
+        Ticks { journal, frames, next, end, after, upto, beyond: None, open, last: after }
     }
 
-    /// The first frame of a tick that was not whole yet; those before it have been given.
+    /// The first frame of a tick that was left alone or not whole yet; those before it have been given.
     pub fn needed(&self) -> u64 {
         let open = self.open.values().map(|(number, _)| *number).min();
-        open.unwrap_or(self.end).min(self.end)
+        open.into_iter().chain(self.beyond).fold(self.end, u64::min)
     }
 
     /// The next whole tick; none at the end.
@@ -295,6 +384,10 @@ impl<'a> Ticks<'a> {
             };
             let (tick, workers) = (frame.head.tick, frame.head.workers as usize);
             self.last = self.last.max(tick);
+            if tick > self.upto {
+                self.beyond.get_or_insert(number);
+                continue;
+            }
             if tick <= self.after {
                 continue;
             }

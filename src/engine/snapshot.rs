@@ -15,17 +15,22 @@
 //! 1. `snapshot.json` names whole runs that are on disk, and all that the ticks up to its own left. It is replaced at once.
 //! 2. Frames go only after the snapshot that has them is named.
 //! 3. A run holds an id once; that of a later run wins.
+//! 4. Its tick is at or before the recovery point: what comes after is fed tick by tick.
+
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
-use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use eddy_schemas::frame::Tally;
 use eddy_schemas::stored::{self, Malformed};
 use serde::{Deserialize, Serialize};
 
 use super::durable::{Error, Ticks};
+use crate::files::{self, Files, Open, Stream};
 use crate::journal::Journal;
 use crate::record;
 
@@ -65,6 +70,7 @@ struct Run {
 
 /// The snapshots in a folder.
 pub struct Snapshots {
+    files: Arc<dyn Files>,
     dir: PathBuf,
     pub manifest: Manifest,
 }
@@ -72,22 +78,25 @@ pub struct Snapshots {
 impl Snapshots {
     /// Opens what is there; removes what a crash has left.
     pub fn open(dir: &Path) -> Result<Snapshots, Error> {
-        fs::create_dir_all(dir).map_err(at(dir))?;
+        Self::open_in(files::disk(), dir)
+    }
+
+    /// The same among other files than the disk's.
+    pub fn open_in(files: Arc<dyn Files>, dir: &Path) -> Result<Snapshots, Error> {
+        files.make_folder(dir).map_err(at(dir))?;
         let path = dir.join("snapshot.json");
-        let manifest = record::read(&path, FORMAT)?.unwrap_or_default();
-        let snapshots = Snapshots { dir: dir.to_owned(), manifest };
+        let manifest = record::read_in(&*files, &path, FORMAT)?.unwrap_or_default();
+        let snapshots = Snapshots { files, dir: dir.to_owned(), manifest };
         snapshots.sweep().map_err(at(dir))?;
         Ok(snapshots)
     }
 
     /// Removes runs that are not named.
     fn sweep(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.dir)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for name in self.files.names(&self.dir)? {
             let named = self.manifest.runs.iter().any(|run| name == run_name(run.number));
             if (name.starts_with("run-") && !named) || name.starts_with(".new-") {
-                fs::remove_file(&path)?;
+                self.files.remove(&self.dir.join(name))?;
             }
         }
         Ok(())
@@ -100,12 +109,12 @@ impl Snapshots {
 
     /// The newest version of each message, then the dead letters.
     pub fn read(&self) -> Result<Merge, Error> {
-        Merge::new(&self.dir, &self.manifest.runs)
+        Merge::new(&*self.files, &self.dir, &self.manifest.runs)
     }
 
-    /// Makes a snapshot of the ticks in the journal's sealed segments, if there are any, and lets go of their frames.
-    pub fn take(&mut self, journal: &Journal) -> Result<(), Error> {
-        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick);
+    /// Makes a snapshot of the ticks up to `upto` in the journal's sealed segments, if there are any, and lets go of their frames.
+    pub fn take(&mut self, journal: &Journal, upto: u64) -> Result<(), Error> {
+        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick, upto);
         let mut next = self.manifest.clone();
         let (mut frames, mut letters) = (vec![], vec![]);
         while let Some(tick) = ticks.next_whole()? {
@@ -120,7 +129,7 @@ impl Snapshots {
         if next.tick == self.manifest.tick {
             return Ok(());
         }
-        let mut run = Writer::new(&self.dir, next.number())?;
+        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, next.number())?;
         for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame"))? {
             run.version(row)?;
         }
@@ -146,8 +155,8 @@ impl Snapshots {
             bytes += runs[first].bytes;
         }
         let mut next = self.manifest.clone();
-        let mut merge = Merge::new(&self.dir, &runs[first..])?;
-        let mut run = Writer::new(&self.dir, next.number())?;
+        let mut merge = Merge::new(&*self.files, &self.dir, &runs[first..])?;
+        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, next.number())?;
         while let Some(row) = merge.version()? {
             run.version(row)?;
         }
@@ -162,7 +171,7 @@ impl Snapshots {
     /// Names another snapshot, and removes the runs that it does not name.
     fn publish(&mut self, next: Manifest) -> Result<(), Error> {
         let path = self.dir.join("snapshot.json");
-        record::write(&path, FORMAT, &next).map_err(at(&path))?;
+        record::write_in(&*self.files, &path, FORMAT, &next).map_err(at(&path))?;
         self.manifest = next;
         self.sweep().map_err(at(&self.dir))
     }
@@ -200,7 +209,8 @@ fn newest(frames: &[Vec<u8>]) -> Result<Vec<&[u8]>, Malformed> {
 
 /// Writes a run beside its place.
 struct Writer {
-    file: BufWriter<File>,
+    files: Arc<dyn Files>,
+    file: BufWriter<Stream>,
     new: PathBuf,
     path: PathBuf,
     block: Vec<u8>,
@@ -208,10 +218,11 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(dir: &Path, number: u64) -> Result<Self, Error> {
+    fn new(files: Arc<dyn Files>, dir: &Path, number: u64) -> Result<Self, Error> {
         let (new, path) = (dir.join(format!(".new-{}", run_name(number))), dir.join(run_name(number)));
-        let file = BufWriter::with_capacity(1 << 20, File::create(&new).map_err(at(&new))?);
-        Ok(Writer { file, new, path, block: vec![], run: Run { number, bytes: 0, versions: 0 } })
+        let file = files.open(&new, Open::New).map_err(at(&new))?;
+        let file = BufWriter::with_capacity(1 << 20, Stream::new(file));
+        Ok(Writer { files, file, new, path, block: vec![], run: Run { number, bytes: 0, versions: 0 } })
     }
 
     /// `row`: without its length.
@@ -245,10 +256,10 @@ impl Writer {
 
     fn end(mut self) -> Result<Run, Error> {
         self.versions_end()?;
-        let Writer { file, new, path, run, .. } = self;
+        let Writer { files, file, new, path, run, .. } = self;
         let end = || {
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            fs::rename(&new, &path)
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.file.sync()?;
+            files.rename(&new, &path)
         };
         end().map_err(at(&new))?;
         Ok(run)
@@ -269,7 +280,7 @@ fn head(kind: u8, payload: &[u8]) -> [u8; 9] {
 
 /// Reads a run, block by block.
 struct Reader {
-    file: BufReader<File>,
+    file: BufReader<Stream>,
     path: PathBuf,
     left: u64,
     kind: u8,
@@ -279,14 +290,20 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(dir: &Path, run: &Run) -> Result<Self, Error> {
+    fn new(files: &dyn Files, dir: &Path, run: &Run) -> Result<Self, Error> {
         let path = dir.join(run_name(run.number));
-        let file = File::open(&path).map_err(at(&path))?;
-        if file.metadata().map_err(at(&path))?.len() != run.bytes {
+        let file = files.open(&path, Open::Read).map_err(at(&path))?;
+        if file.len().map_err(at(&path))? != run.bytes {
             return Err(damaged(&path, "its length"));
         }
-        let mut reader =
-            Reader { file: BufReader::with_capacity(256 << 10, file), path, left: run.bytes, kind: VERSIONS, block: vec![], row: 0..0 };
+        let mut reader = Reader {
+            file: BufReader::with_capacity(256 << 10, Stream::new(file)),
+            path,
+            left: run.bytes,
+            kind: VERSIONS,
+            block: vec![],
+            row: 0..0,
+        };
         reader.advance()?;
         Ok(reader)
     }
@@ -358,8 +375,8 @@ pub struct Merge {
 }
 
 impl Merge {
-    fn new(dir: &Path, runs: &[Run]) -> Result<Self, Error> {
-        let runs = runs.iter().map(|run| Reader::new(dir, run)).collect::<Result<_, _>>()?;
+    fn new(files: &dyn Files, dir: &Path, runs: &[Run]) -> Result<Self, Error> {
+        let runs = runs.iter().map(|run| Reader::new(files, dir, run)).collect::<Result<_, _>>()?;
         Ok(Merge { runs, row: vec![] })
     }
 

@@ -167,7 +167,7 @@ fn parsed<'scope>(
                 Ok(Feed::Batch { tick, batch }) => {
                     of_versions.downgrade(&tick);
                     of_marks.downgrade(&tick);
-                    let batch = source.read(batch);
+                    let batch = source.read(tick, batch);
                     if !batch.is_empty() {
                         versions.activate().session(of_versions).give_container(&mut Batch::new(batch));
                     }
@@ -218,7 +218,7 @@ impl Source {
     }
 
     /// The versions of a batch, or the first of them.
-    fn read(&mut self, batch: super::Batch) -> Vec<Version> {
+    fn read(&mut self, tick: u64, batch: super::Batch) -> Vec<Version> {
         let raw = match batch {
             super::Batch::Raw(raw) => raw,
             super::Batch::Frame(rows) => {
@@ -236,7 +236,7 @@ impl Source {
         }
         for letter in done.letters {
             // Nobody reads outputs any more: the process is ending, and so is this worker.
-            let _ = self.outputs.send(Output::Dead(letter));
+            let _ = self.outputs.send(Output::Dead { tick, letter });
         }
         versions
     }

@@ -10,7 +10,6 @@
 //! page that was not synced may be missing, so there it can; but never below a position that was synced.
 
 use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -19,23 +18,28 @@ use parking_lot::{Mutex, RwLock};
 
 use super::segment::{self, Entry, Index, Sealed};
 use super::{Active, Config, Cut, Error, Journal, Lock, Shared, frame};
+use crate::files::{Files, Open, read_all};
 
-pub fn open(dir: &Path, config: Config) -> Result<Journal, Error> {
+pub fn open(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Journal, Error> {
     assert!(config.segment_bytes <= 1 << 30, "segments of at most 1 GiB");
-    fs::create_dir_all(dir).map_err(Error::io(dir, "make the folder"))?;
-    let lock = Lock::take(dir)?;
-    let firsts = list(dir)?;
+    files.make_folder(dir).map_err(Error::io(dir, "make the folder"))?;
+    let lock = Lock::take_in(&*files, dir)?;
+    let firsts = list(&*files, dir)?;
     let (shared, cut) = match firsts.split_last() {
-        None => (fresh(dir, VecDeque::new(), 0)?, None),
+        None => (fresh(&*files, dir, VecDeque::new(), 0)?, None),
         Some((&last, sealed)) => {
-            check_sealed(dir, &firsts)?;
-            open_last(dir, sealed.iter().copied().collect(), last, lock.same_boot)?
+            check_sealed(&*files, dir, &firsts)?;
+            open_last(&*files, dir, sealed.iter().copied().collect(), last, lock.same_boot)?
         }
     };
+    // A killed process may have named a segment, or removed one, and not have come to sync that.
+    segment::sync_dir(&*files, dir)?;
+    lock.settled(dir)?;
     if let Some(Cut { path, at, bytes }) = &cut {
         tracing::warn!(path = %path.display(), at, bytes, "torn tail cut off");
     }
     Ok(Journal {
+        files,
         dir: dir.into(),
         config,
         cut,
@@ -49,26 +53,24 @@ pub fn open(dir: &Path, config: Config) -> Result<Journal, Error> {
 
 /// Opens a journal to be read, whoever has it and may still append to it: what was there at this moment is read, and nothing is changed. None
 /// where there is none.
-pub fn look(dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
-    let mut firsts = vec![];
-    for entry in fs::read_dir(dir).map_err(Error::io(dir, "list"))? {
-        let name = entry.map_err(Error::io(dir, "list"))?.file_name();
-        firsts.extend(name.to_str().and_then(segment::first_of));
-    }
+pub fn look(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
+    let names = files.names(dir).map_err(Error::io(dir, "list"))?;
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_of(name)).collect();
     firsts.sort_unstable();
     let Some((&first, sealed)) = firsts.split_last() else { return Ok(None) };
-    check_sealed(dir, &firsts)?;
+    check_sealed(&*files, dir, &firsts)?;
     let path = segment::path(dir, first);
-    let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
+    let file = files.open(&path, Open::Read).map_err(Error::io(&path, "open"))?;
+    let bytes = read_all(&*file).map_err(Error::io(&path, "read"))?;
     let salt = segment::check_header(&bytes, &path, first)?;
     // Where it breaks off its writer has been cut off, or is at it. (A frame that was damaged since looks the same: whoever reads a journal so
     // must know what has to be there.)
     let scan = scan(&bytes, salt, first);
     let end = scan.end as u32;
-    let file = fs::File::open(&path).map_err(Error::io(&path, "open"))?;
     let active = Arc::new(Active { path, file, salt, first, synced: AtomicU32::new(end) });
     let shared = Shared { sealed: sealed.iter().copied().collect(), active, end, next: scan.next, index: scan.index };
     Ok(Some(Journal {
+        files,
         dir: dir.into(),
         config,
         cut: None,
@@ -82,16 +84,14 @@ pub fn look(dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
 }
 
 /// First numbers of the segments there are, ascending. Segments that never got their name are removed.
-fn list(dir: &Path) -> Result<Vec<u64>, Error> {
+fn list(files: &dyn Files, dir: &Path) -> Result<Vec<u64>, Error> {
     let mut firsts = vec![];
-    for entry in fs::read_dir(dir).map_err(Error::io(dir, "list"))? {
-        let entry = entry.map_err(Error::io(dir, "list"))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if let Some(first) = segment::first_of(name) {
+    for name in files.names(dir).map_err(Error::io(dir, "list"))? {
+        if let Some(first) = segment::first_of(&name) {
             firsts.push(first);
         } else if name.ends_with(".tmp") {
-            fs::remove_file(entry.path()).map_err(Error::io(entry.path(), "remove"))?;
+            let path = dir.join(name);
+            files.remove(&path).map_err(Error::io(path, "remove"))?;
         }
     }
     firsts.sort_unstable();
@@ -99,9 +99,9 @@ fn list(dir: &Path) -> Result<Vec<u64>, Error> {
 }
 
 /// Each segment but the last is sealed and ends where the next starts.
-fn check_sealed(dir: &Path, firsts: &[u64]) -> Result<(), Error> {
+fn check_sealed(files: &dyn Files, dir: &Path, firsts: &[u64]) -> Result<(), Error> {
     for pair in firsts.windows(2) {
-        let sealed = Sealed::open(dir, pair[0])?;
+        let sealed = Sealed::open(files, dir, pair[0])?;
         if sealed.next != pair[1] {
             return Err(Error::Corrupt { path: sealed.path, at: u64::from(sealed.end), what: "the segment after this one is missing" });
         }
@@ -109,20 +109,30 @@ fn check_sealed(dir: &Path, firsts: &[u64]) -> Result<(), Error> {
     Ok(())
 }
 
-fn fresh(dir: &Path, sealed: VecDeque<u64>, next: u64) -> Result<Shared, Error> {
-    let active = Arc::new(segment::prepare(dir, next)?.publish(dir)?);
+fn fresh(files: &dyn Files, dir: &Path, sealed: VecDeque<u64>, next: u64) -> Result<Shared, Error> {
+    let active = Arc::new(segment::prepare(files, dir, next)?.publish(files, dir)?);
     Ok(Shared { sealed, active, end: segment::HEADER_BYTES, next, index: Index::default() })
 }
 
-fn open_last(dir: &Path, mut sealed: VecDeque<u64>, first: u64, same_boot: bool) -> Result<(Shared, Option<Cut>), Error> {
+fn open_last(
+    files: &dyn Files,
+    dir: &Path,
+    mut sealed: VecDeque<u64>,
+    first: u64,
+    same_boot: bool,
+) -> Result<(Shared, Option<Cut>), Error> {
     let path = segment::path(dir, first);
-    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io(&path, "open"))?;
-    let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
+    let file = files.open(&path, Open::Write).map_err(Error::io(&path, "open"))?;
+    let bytes = read_all(&*file).map_err(Error::io(&path, "read"))?;
     let salt = segment::check_header(&bytes, &path, first)?;
     let scan = scan(&bytes, salt, first);
+    // A sync may have failed in an earlier process, and the kernel does not try again what it failed to write: it shows it all the same.
+    let synced = scan.synced.min(scan.end);
+    let mend = |end: usize| file.write_at(&bytes[synced..end], synced as u64).and_then(|()| file.sync()).map_err(Error::io(&path, "sync"));
     if scan.sealed {
+        mend(bytes.len())?;
         sealed.push_back(first);
-        return Ok((fresh(dir, sealed, scan.next)?, None));
+        return Ok((fresh(files, dir, sealed, scan.next)?, None));
     }
     let at = scan.end as u64;
     let cut = if scan.end < bytes.len() {
@@ -137,7 +147,7 @@ fn open_last(dir: &Path, mut sealed: VecDeque<u64>, first: u64, same_boot: bool)
         None
     };
     // From here on frames may say that all before them is synced, also what a killed process left to the kernel.
-    file.sync_all().map_err(Error::io(&path, "sync"))?;
+    mend(scan.end)?;
     let end = scan.end as u32;
     let active = Arc::new(Active { path, file, salt, first, synced: AtomicU32::new(end) });
     Ok((Shared { sealed, active, end, next: scan.next, index: scan.index }, cut))
@@ -148,12 +158,16 @@ struct Scan {
     /// Where the good frames end.
     end: usize,
     next: u64,
+    /// Up to where a frame says that the segment was synced.
+    synced: usize,
     sealed: bool,
 }
 
 fn scan(bytes: &[u8], salt: u32, first: u64) -> Scan {
-    let mut scan = Scan { index: Index::default(), end: segment::HEADER_BYTES as usize, next: first, sealed: false };
+    let header = segment::HEADER_BYTES as usize;
+    let mut scan = Scan { index: Index::default(), end: header, next: first, synced: header, sealed: false };
     while let Some(found) = frame::parse(&bytes[scan.end..], salt) {
+        scan.synced = scan.synced.max(found.synced as usize);
         if found.number == frame::SEAL {
             let trailer = segment::parse_trailer(&bytes[scan.end + found.size()..], salt);
             scan.sealed = trailer == Some((scan.end as u32, scan.next));

@@ -1,12 +1,11 @@
 //! Reading frames again, from any number on.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::segment::{Entry, Sealed};
 use super::{Error, Journal, frame, segment};
+use crate::files::{self, File};
 
 /// A chunk holds at most this many bytes, or one frame.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
@@ -48,7 +47,7 @@ impl Chunk {
 /// Where to read.
 struct Span<'a> {
     path: &'a Path,
-    file: &'a File,
+    file: &'a dyn File,
     salt: u32,
     first: u64,
     start: Entry,
@@ -77,7 +76,7 @@ impl Journal {
             drop(shared);
             let span = Span {
                 path: &active.path,
-                file: &active.file,
+                file: &*active.file,
                 salt: active.salt,
                 first: active.first,
                 start,
@@ -92,7 +91,7 @@ impl Journal {
         let sealed = self.sealed(first)?;
         let corrupt = || Error::Corrupt { path: sealed.path.clone(), at: u64::from(sealed.end), what: "the index is empty" };
         let (start, after) = sealed.index.find((from - first) as u32).ok_or_else(corrupt)?;
-        let (path, file, salt, end) = (&sealed.path, &sealed.file, sealed.salt, sealed.end);
+        let (path, file, salt, end) = (&sealed.path, &*sealed.file, sealed.salt, sealed.end);
         Span { path, file, salt, first, start, end, enough: after.unwrap_or(end) }.read(from, bytes_max)
     }
 
@@ -119,7 +118,7 @@ impl Journal {
             return Ok(sealed);
         }
         drop(opened);
-        let sealed = Arc::new(Sealed::open(&self.dir, first)?.with_index()?);
+        let sealed = Arc::new(Sealed::open(&*self.files, &self.dir, first)?.with_index()?);
         let mut opened = self.opened.lock();
         opened.push_front(sealed.clone());
         opened.truncate(self.config.sealed_open_max.max(1));
@@ -133,7 +132,7 @@ impl Span<'_> {
         let wanted = u64::from(from_at) + bytes_max.min(CHUNK_BYTES_MAX) as u64;
         let to = wanted.min(u64::from(self.end)).max(u64::from(self.enough)) as u32;
         let mut bytes = vec![0; (to - from_at) as usize];
-        self.file.read_exact_at(&mut bytes, u64::from(from_at)).map_err(Error::io(self.path, "read"))?;
+        files::read_exact_at(self.file, &mut bytes, u64::from(from_at)).map_err(Error::io(self.path, "read"))?;
         let (mut at, mut number) = (0, self.first + u64::from(self.start.number));
         let (mut start, mut count, mut taken) = (0, 0, 0);
         while at < bytes.len() {

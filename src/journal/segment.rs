@@ -6,13 +6,13 @@
 //!   trailer: position of the seal u32 | next u64 | crc u32                                   the last 16 bytes of the file
 //! ```
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use super::{Active, Error, frame};
+use crate::files::{File, Files, Open, read_exact_at};
 
 pub const MAGIC: &[u8; 8] = b"eddyjrnl";
 pub const VERSION: u32 = 1;
@@ -127,20 +127,18 @@ pub fn parse_trailer(bytes: &[u8], salt: u32) -> Option<(u32, u64)> {
 /// A new segment under its temporary name, with its header on disk.
 pub struct Prepared {
     temporary: PathBuf,
-    file: File,
+    file: Arc<dyn File>,
     first: u64,
     salt: u32,
 }
 
-pub fn prepare(dir: &Path, first: u64) -> Result<Prepared, Error> {
+pub fn prepare(files: &dyn Files, dir: &Path, first: u64) -> Result<Prepared, Error> {
     let temporary = dir.join(format!("{first:020}.tmp"));
     let make = || {
-        let mut random = [0; 4];
-        File::open("/dev/urandom")?.read_exact(&mut random)?;
-        let salt = u32::from_le_bytes(random);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-        file.write_all_at(&header(first, salt), 0)?;
-        file.sync_all()?;
+        let salt = files.salt()?;
+        let file = files.open(&temporary, Open::New)?;
+        file.write_at(&header(first, salt), 0)?;
+        file.sync()?;
         io::Result::Ok((file, salt))
     };
     let (file, salt) = make().map_err(Error::io(&temporary, "make"))?;
@@ -149,22 +147,22 @@ pub fn prepare(dir: &Path, first: u64) -> Result<Prepared, Error> {
 
 impl Prepared {
     /// Gives the segment its name, for good.
-    pub fn publish(self, dir: &Path) -> Result<Active, Error> {
+    pub fn publish(self, files: &dyn Files, dir: &Path) -> Result<Active, Error> {
         let path = path(dir, self.first);
-        fs::rename(&self.temporary, &path).map_err(Error::io(&path, "rename to"))?;
-        sync_dir(dir)?;
+        files.rename(&self.temporary, &path).map_err(Error::io(&path, "rename to"))?;
+        sync_dir(files, dir)?;
         Ok(Active { path, file: self.file, salt: self.salt, first: self.first, synced: AtomicU32::new(HEADER_BYTES) })
     }
 }
 
-pub fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir, "sync the folder"))
+pub fn sync_dir(files: &dyn Files, dir: &Path) -> Result<(), Error> {
+    files.sync_folder(dir).map_err(Error::io(dir, "sync the folder"))
 }
 
 /// A sealed segment, open for reading.
 pub struct Sealed {
     pub path: PathBuf,
-    pub file: File,
+    pub file: Arc<dyn File>,
     pub salt: u32,
     pub first: u64,
     /// Where the frames end and the seal starts.
@@ -176,18 +174,18 @@ pub struct Sealed {
 
 impl Sealed {
     /// Opens a segment that has to be sealed and reads what is at its two ends; not yet its index.
-    pub fn open(dir: &Path, first: u64) -> Result<Sealed, Error> {
+    pub fn open(files: &dyn Files, dir: &Path, first: u64) -> Result<Sealed, Error> {
         let path = path(dir, first);
-        let file = File::open(&path).map_err(Error::io(&path, "open"))?;
-        let size = file.metadata().map_err(Error::io(&path, "open"))?.len();
+        let file = files.open(&path, Open::Read).map_err(Error::io(&path, "open"))?;
+        let size = file.len().map_err(Error::io(&path, "open"))?;
         let mut head = [0; HEADER_BYTES as usize];
         let have = size.min(u64::from(HEADER_BYTES)) as usize;
-        file.read_exact_at(&mut head[..have], 0).map_err(Error::io(&path, "read"))?;
+        read_exact_at(&*file, &mut head[..have], 0).map_err(Error::io(&path, "read"))?;
         let salt = check_header(&head[..have], &path, first)?;
         let corrupt = |at, what| Error::Corrupt { path: path.clone(), at, what };
         let mut tail = [0; TRAILER_BYTES];
         let at = size.saturating_sub(TRAILER_BYTES as u64);
-        file.read_exact_at(&mut tail, at).map_err(|_| corrupt(at, "the segment is not the last and has no seal"))?;
+        read_exact_at(&*file, &mut tail, at).map_err(|_| corrupt(at, "the segment is not the last and has no seal"))?;
         let (end, next) = parse_trailer(&tail, salt).ok_or_else(|| corrupt(at, "the segment is not the last and has no seal"))?;
         if u64::from(end) > at || end < HEADER_BYTES || next < first {
             return Err(corrupt(at, "the trailer cannot be true"));
@@ -197,10 +195,10 @@ impl Sealed {
 
     pub fn with_index(mut self) -> Result<Sealed, Error> {
         let corrupt = |what| Error::Corrupt { path: self.path.clone(), at: u64::from(self.end), what };
-        let size = self.file.metadata().map_err(Error::io(&self.path, "open"))?.len();
+        let size = self.file.len().map_err(Error::io(&self.path, "open"))?;
         let len = size.saturating_sub(u64::from(self.end) + TRAILER_BYTES as u64) as usize;
         let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, u64::from(self.end)).map_err(Error::io(&self.path, "read"))?;
+        read_exact_at(&*self.file, &mut bytes, u64::from(self.end)).map_err(Error::io(&self.path, "read"))?;
         let seal = frame::parse(&bytes, self.salt).filter(|seal| seal.number == frame::SEAL && seal.size() == len);
         let payload = seal.ok_or_else(|| corrupt("the seal's checksum is wrong"))?.payload;
         for entry in payload.chunks_exact(8) {

@@ -1,5 +1,6 @@
 //! The journal against a list of what was appended, and against everything that can happen to its files.
 
+mod crash;
 mod damage;
 mod golden;
 
@@ -32,6 +33,15 @@ impl Drop for Seeded {
             let thread = std::thread::current();
             eprintln!("again: EDDY_SEED={} cargo test -p eddy --lib -- {}", self.seed, thread.name().unwrap_or_default());
         }
+    }
+}
+
+/// Runs a test with each of so many seeds, or with the one that `EDDY_SEED` names.
+pub(crate) fn each_seed(runs: u64, mut test: impl FnMut(u64)) {
+    let given = std::env::var("EDDY_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in given.map_or(0..runs, |seed| seed..seed + 1) {
+        let _again = Seeded { random: Xoshiro256PlusPlus::seed_from_u64(seed), seed };
+        test(seed);
     }
 }
 

@@ -44,7 +44,7 @@ impl Collected {
     pub fn take(&mut self, output: Output) -> Result<(), Error> {
         match output {
             Output::Changes { changes, .. } => self.table(changes.view.name).append(&changes),
-            Output::Dead(letter) => self.letter(&letter)?,
+            Output::Dead { letter, .. } => self.letter(&letter)?,
             Output::Closed { .. } => {}
         }
         Ok(())

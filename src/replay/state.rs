@@ -16,15 +16,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eddy_schemas::stored;
 use serde::{Deserialize, Serialize};
 
-use super::INPUTS_MAX;
+use super::{INPUTS_MAX, Interrupt};
 use crate::cli::{Error, chain};
-use crate::engine::durable::{Durable, Fsync, Ticks};
-use crate::engine::snapshot::Snapshots;
-use crate::engine::{Engine, Error as EngineError};
-use crate::journal::{self, Journal};
+use crate::engine::Engine;
+use crate::engine::durable::{Durable, NoRoom};
+pub use crate::engine::recovery::Config as Durability;
+use crate::engine::recovery::Kept;
 use crate::record;
 use crate::spool::Spool;
 
@@ -32,19 +31,6 @@ use crate::spool::Spool;
 const FORMAT: u32 = 1;
 /// How much of a file is looked at to know it again.
 const HEAD_BYTES: u64 = 64 << 10;
-
-/// Versions of a snapshot that are fed at once, and in one tick.
-const VERSIONS_A_BATCH: u64 = 1 << 12;
-const VERSIONS_A_TICK: u64 = 1 << 16;
-
-/// How a state is kept.
-#[derive(Clone, Debug)]
-pub struct Durability {
-    pub folder: PathBuf,
-    pub fsync: Fsync,
-    /// Bytes of frames after which a snapshot is made.
-    pub snapshot_bytes: u32,
-}
 
 /// How far a replay has come: the binding of its ticks.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -82,8 +68,7 @@ struct Known {
 
 /// An opened state.
 pub(super) struct State {
-    journal: Arc<Journal>,
-    snapshots: Snapshots,
+    kept: Kept,
     pub durable: Arc<Durable>,
     /// All spools; those of this run are the last.
     pub spools: Vec<Arc<Spool>>,
@@ -99,20 +84,18 @@ fn failed(folder: &Path) -> impl Fn(io::Error) -> Error {
 
 impl State {
     /// Opens or makes the state of a job.
-    pub fn open(job: &super::Job, durability: &Durability) -> Result<State, Error> {
-        let folder = &durability.folder;
+    pub fn open(job: &super::Job, config: &Durability) -> Result<State, Error> {
+        let folder = &config.folder;
         let files = job.files.iter().map(|path| known(path)).collect::<Result<Vec<_>, Error>>()?;
         std::fs::create_dir_all(folder).map_err(|e| refused(format!("{} cannot be made: {e}", folder.display())))?;
-        let config = journal::Config { segment_bytes: durability.snapshot_bytes, ..journal::Config::default() };
-        let journal = Journal::open(&folder.join("state"), config).map_err(|e| refused(chain(&e)))?;
-        let snapshots = Snapshots::open(&folder.join("snapshots")).map_err(|e| refused(chain(&e)))?;
+        let kept = Kept::open(config).map_err(|e| refused(chain(&e)))?;
         let path = folder.join("replay.json");
         let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(chain(&e)))?;
         let mut texts = 0;
         if let Some(before) = before {
             check(&before, &files, job.limits.record_bytes_max, folder)?;
             texts = before.texts;
-        } else if !journal.range().is_empty() || snapshots.manifest.tick > 0 {
+        } else if !kept.is_new() {
             return Err(refused(format!("{} is not there, but its state is: give another --data-dir, or remove it", path.display())));
         }
         let now = Job { files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max };
@@ -122,58 +105,20 @@ impl State {
         record::write(&path, FORMAT, &now).map_err(failed(folder))?;
         let spool = |number| Spool::open(&folder.join(format!("texts-{number:04}"))).map(Arc::new);
         let spools: Vec<_> = (0..now.texts).map(spool).collect::<io::Result<_>>().map_err(failed(folder))?;
-        let journal = Arc::new(journal);
-        let durable = Durable::new(Arc::clone(&journal), spools.clone(), durability.fsync);
-        let durable = durable.map(Arc::new).map_err(|e| Error::failed("no thread can be started", e))?;
-        Ok(State { journal, snapshots, spools, durable })
+        let durable = kept.durable(Arc::new(spools.clone()), config.fsync, NoRoom::Fails);
+        let durable = durable.map_err(|e| Error::failed("the state could not be opened", e))?;
+        Ok(State { kept, spools, durable })
     }
 
-    /// Feeds the engine what is there, and has it kept small from then on; gives how far it had come.
-    pub fn recover(self, engine: &mut Engine, mut look: impl FnMut() -> Result<(), Error>) -> Result<Position, Error> {
-        let failed = |e: EngineError| Error::failed("the state could not be read", e);
-        let snapshot = &self.snapshots.manifest;
-        let mut position = if snapshot.tick == 0 { Position::default() } else { self.position(&snapshot.binding)? };
-        engine.recover_tally(&snapshot.tally);
-        self.versions(engine, &mut look)?;
-        let mut ticks = Ticks::after(&self.journal, snapshot.tick);
-        while let Some(tick) = ticks.next_whole().map_err(|e| failed(e.into()))? {
-            look()?;
-            position = self.position(tick.binding())?;
-            engine.recover(tick).map_err(failed)?;
+    /// Feeds the engine what is there; gives how far it had come.
+    pub fn recover(self, engine: &mut Engine, interrupt: &Interrupt) -> Result<Position, Error> {
+        let path = self.kept.path().display().to_string();
+        let recovered = self.kept.recover(engine, &self.durable, |_| !interrupt.is_set());
+        let binding = recovered.map_err(|e| Error::failed("the state could not be read", e))?.ok_or(Error::Interrupted)?;
+        if binding.is_empty() {
+            return Ok(Position::default());
         }
-        engine.recovered(ticks.last).map_err(failed)?;
-        self.durable.keep_small(self.snapshots).map_err(|e| Error::failed("no thread can be started", e))?;
-        Ok(position)
-    }
-
-    /// Feeds the snapshot, some versions a tick: what is not new need not be done at once.
-    fn versions(&self, engine: &mut Engine, look: &mut impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
-        let failed = |e: EngineError| Error::failed("the snapshot could not be read", e);
-        let last = self.snapshots.manifest.tick;
-        let mut tick = last.saturating_sub(self.snapshots.versions() / VERSIONS_A_TICK + 1).max(1);
-        let (mut versions, mut count) = (vec![], 0);
-        let mut snapshot = self.snapshots.read().map_err(|e| failed(e.into()))?;
-        while let Some(version) = snapshot.version().map_err(|e| failed(e.into()))? {
-            stored::slice(version, &mut versions);
-            count += 1;
-            if count % VERSIONS_A_BATCH == 0 {
-                look()?;
-                engine.recover_versions(tick, std::mem::take(&mut versions)).map_err(failed)?;
-            }
-            if count % VERSIONS_A_TICK == 0 {
-                tick = (tick + 1).min(last);
-            }
-        }
-        engine.recover_versions(tick, versions).map_err(failed)?;
-        while let Some(letter) = snapshot.letter().map_err(|e| failed(e.into()))? {
-            engine.recover_letter(serde_json::from_slice(&letter).expect("checked by its sum"));
-        }
-        Ok(())
-    }
-
-    fn position(&self, binding: &str) -> Result<Position, Error> {
-        serde_json::from_str(binding)
-            .map_err(|e| Error::failed(format!("the state in {} is not a replay's", self.journal.path().display()), e))
+        serde_json::from_str(&binding).map_err(|e| Error::failed(format!("the state in {path} is not a replay's"), e))
     }
 }
 

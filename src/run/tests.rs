@@ -2,13 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use eddy_schemas::rows::{Communities, CommunityHours, UserHours, Users};
 use eddy_schemas::{Cell, Name, Row, View};
 
 use super::*;
 use crate::clock::Manual;
+use crate::engine::durable::Fsync;
 use crate::log::texts::LogTexts;
+use crate::log::{Append, Topic};
 use crate::store::{AsOf, Memory, Stored};
 
 const START_MS: i64 = 1_800_000_000_000;
@@ -25,9 +28,12 @@ struct Bench {
 
 impl Bench {
     fn new(workers: usize) -> Bench {
+        Bench::over(Arc::new(log::Memory::new(log::Counts { reddit: 3, telegram: 1 })), START_MS, workers, |_| {})
+    }
+
+    fn over(log: Arc<dyn Log>, now_ms: i64, workers: usize, configure: impl FnOnce(&mut Config)) -> Bench {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let log: Arc<dyn Log> = Arc::new(log::Memory::new(log::Counts { reddit: 3, telegram: 1 }));
-        let clock = Arc::new(Manual::new(START_MS));
+        let clock = Arc::new(Manual::new(now_ms));
         let parts = Parts {
             texts: Arc::new(LogTexts::new(Arc::clone(&log))),
             log,
@@ -37,6 +43,7 @@ impl Bench {
         };
         let mut config = Config { tick_ms_min: 0, ..Config::default() };
         config.engine.workers = workers;
+        configure(&mut config);
         let running = Running::start(parts.clone(), config, runtime.handle().clone()).expect("starts");
         Bench { clock, parts, running, _runtime: runtime }
     }
@@ -154,4 +161,56 @@ fn what_is_read_at_once_is_of_one_tick() {
         }
     });
     bench.running.stop().expect("no error");
+}
+
+/// A pipeline whose state and changelog stand in a folder.
+fn kept(dir: &std::path::Path, log: &Arc<dyn Log>, now_ms: i64, workers: usize) -> Bench {
+    Bench::over(Arc::clone(log), now_ms, workers, |config| {
+        config.state = Some(recovery::Config { folder: dir.into(), fsync: Fsync::Tick, snapshot_bytes: 4_096 });
+        config.changelogs =
+            vec![changelog::Config { folder: dir.join("changes"), state: "a state".into(), file_bytes: 2_000, rest: Duration::ZERO }];
+    })
+}
+
+/// Waits until reads would be served.
+fn ready(bench: &Bench) {
+    let from = Instant::now();
+    while !bench.parts.telemetry.is_ready() {
+        assert!(from.elapsed() < TICK_MAX && !bench.running.has_ended(), "{:?}", bench.parts.telemetry.snapshot().components);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_pipeline_goes_on_where_it_was_and_says_nothing_twice() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let log: Arc<dyn Log> = Arc::new(log::Memory::new(log::Counts { reddit: 3, telegram: 1 }));
+    let names = ["run_em", "run_flo", "run_gus"];
+    let users = names.map(|user| (Users::VIEW, vec![name(&format!("reddit:{user}"))]));
+    let (mut before, mut last, mut comments) = (AsOf::<Vec<Option<Stored>>>::default(), Bound::default(), 0);
+    for round in 0..6 {
+        // The clock goes back: ticks do not.
+        let bench = kept(dir.path(), &log, START_MS - round * HOUR_MS, 1 + round as usize % 3);
+        ready(&bench);
+        let (now, closed) = (bench.get(&users), bench.running.progress().closed());
+        assert!(closed.offsets == last.offsets || round == 0, "{closed:?} after {last:?}");
+        assert!(closed.tick >= last.tick && now.tick >= before.tick);
+        for (then, now) in before.value.iter().zip(&now.value) {
+            let (then, now) = (then.as_ref().expect("a row"), now.as_ref().expect("the row"));
+            assert!(now.cells == then.cells && now.as_of >= then.as_of && now.as_of <= closed.tick, "{now:?} was {then:?}");
+        }
+        let broken = bench.append("{ broken", "k");
+        for user in (0..40).map(|n| names[n % 3]) {
+            bench.shown(bench.comment(comments, user, START_MS - HOUR_MS));
+            comments += 1;
+        }
+        bench.shown(broken);
+        (last, before) = (bench.running.progress().closed(), bench.get(&users));
+        let counts = bench.parts.telemetry.snapshot();
+        let rounds = round as u64 + 1;
+        assert_eq!((counts.read, counts.applied, counts.dead_letters["json"]), (41 * rounds, 40 * rounds, rounds), "round {round}");
+        assert_eq!(log.end(Partition { topic: Topic::DeadLetters, number: 0 }), rounds, "each letter once");
+        bench.running.stop().expect("no error");
+    }
+    assert!(dir.path().join("snapshots/snapshot.json").exists(), "some of it came from a snapshot");
 }

@@ -286,13 +286,13 @@ fn health_schema() -> utoipa::openapi::Object {
         .property("at_ms", integer());
     let component = ObjectBuilder::new()
         .property("name", string())
-        .property("state", string().enum_values(Some(["starting", "ready", "failed"])))
+        .property("state", string().enum_values(Some(["starting", "recovering", "ready", "failed"])))
         .property("message", string().description(Some("Why it failed; only then.")))
         .property("since_ms", integer())
         .property("last_error", all(error, &["message", "at_ms"]));
     let component = all(component, &["name", "state", "since_ms", "last_error"]);
     let health = ObjectBuilder::new()
-        .property("status", string().enum_values(Some(["starting", "ready", "degraded"])))
+        .property("status", string().enum_values(Some(["starting", "recovering", "ready", "degraded"])))
         .property("version", string())
         .property("uptime_s", integer())
         .property("tick", tick_schema("The last tick that closed; null before the first."))

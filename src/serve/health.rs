@@ -14,7 +14,7 @@ use crate::telemetry::{Component, State as Is};
 
 #[derive(Serialize)]
 struct Health {
-    /// `ready`; `starting`; `degraded` while any component fails.
+    /// `ready`; `starting`; `recovering` while the state is read back; `degraded` while any component fails.
     status: &'static str,
     version: &'static str,
     uptime_s: u64,
@@ -41,10 +41,12 @@ pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared.count().await;
     let components = shared.telemetry.snapshot().components;
     let failed = components.iter().any(|component| matches!(component.state, Is::Failed(_)));
-    let starting = !shared.telemetry.is_ready();
+    let recovering = components.iter().any(|component| component.state == Is::Recovering);
     let status = if failed {
         "degraded"
-    } else if starting {
+    } else if recovering {
+        "recovering"
+    } else if !shared.telemetry.is_ready() {
         "starting"
     } else {
         "ready"

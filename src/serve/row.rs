@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use eddy_schemas::{Cell, Kind, View};
+use eddy_schemas::{Kind, View};
 
+use crate::sink::tables::text;
 use crate::store::Stored;
 use crate::texts::{self, Texts};
 
@@ -17,14 +18,7 @@ pub fn write(view: &View, stored: &Stored, texts: &dyn Texts, out: &mut Vec<u8>)
     for (column, cell) in view.all_columns().zip(&stored.cells) {
         string(column.name, out);
         out.push(b':');
-        match *cell {
-            Cell::Null => out.extend_from_slice(b"null"),
-            Cell::Int(n) => write!(out, "{n}").expect("a vector takes what it is given"),
-            Cell::Key(name) => string(name.as_str(), out),
-            Cell::Display(name) => string(name.bare(), out),
-            Cell::Id(id) => string(&id.to_string(), out),
-            Cell::Text(place) => string(&texts.text(place)?, out),
-        }
+        text::write(*cell, texts, out)?;
         out.push(b',');
     }
     write!(out, "\"as_of\":{}}}", stored.as_of).expect("a vector takes what it is given");

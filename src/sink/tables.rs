@@ -8,7 +8,7 @@
 //! sort is needed anyway.
 
 mod order;
-mod text;
+pub mod text;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

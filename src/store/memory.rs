@@ -52,16 +52,7 @@ impl Memory {
         if tick <= held.tick {
             return;
         }
-        for changes in changes {
-            let table = held.table_mut(changes.view);
-            for change in changes.iter() {
-                debug_assert_eq!(change.key.len(), table.width);
-                match change.row {
-                    Some(row) => table.tree.put(&Entry { key: change.key, tick, row }),
-                    None => table.tree.remove(change.key),
-                }
-            }
-        }
+        held.put(tick, changes);
         held.tick = tick;
     }
 
@@ -90,6 +81,19 @@ impl Memory {
 }
 
 impl Held {
+    fn put(&mut self, tick: u64, changes: &[Changes]) {
+        for changes in changes {
+            let table = self.table_mut(changes.view);
+            for change in changes.iter() {
+                debug_assert_eq!(change.key.len(), table.width);
+                match change.row {
+                    Some(row) => table.tree.put(&Entry { key: change.key, tick, row }),
+                    None => table.tree.remove(change.key),
+                }
+            }
+        }
+    }
+
     fn place(&self, view: &View) -> Option<usize> {
         self.tables.iter().position(|table| std::ptr::eq(table.view, view) || table.view.name == view.name)
     }
@@ -187,6 +191,11 @@ fn encode(view: &View, cells: &[Cell]) -> Option<Vec<u8>> {
 impl Store for Memory {
     async fn apply(&self, tick: u64, changes: &[Changes]) -> Result<(), Error> {
         self.apply_now(tick, changes);
+        Ok(())
+    }
+
+    async fn restore(&self, tick: u64, changes: &[Changes]) -> Result<(), Error> {
+        self.0.write().put(tick, changes);
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use serde::Serialize;
 #[serde(tag = "state", content = "message", rename_all = "lowercase")]
 pub enum State {
     Starting,
+    /// It reads back what an earlier process has decided.
+    Recovering,
     Ready,
     /// It does not do its work; the message says why.
     Failed(String),

@@ -35,7 +35,7 @@ pub(super) fn collect(
     if !part.is_first() {
         for output in outputs {
             match output {
-                Output::Dead(letter) => part.links.say(0, &Word::Dead(letter).encode()),
+                Output::Dead { letter, .. } => part.links.say(0, &Word::Dead(letter).encode()),
                 output => collected.take(output)?,
             }
         }

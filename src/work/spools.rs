@@ -83,12 +83,18 @@ impl Spools {
     pub fn all(&self, job: &Job, processes: usize) -> Result<Vec<Arc<Spool>>, Error> {
         let temporary = |number: usize| name(&job.folder, number / job.workers, number % job.workers);
         let paths = self.paths.clone().unwrap_or_else(|| (0..processes * job.workers).map(temporary).collect());
+        let before = paths.len() - processes * job.workers;
         let open = |(number, path): (usize, PathBuf)| {
             if self.numbers().contains(&number) {
                 return Ok(Arc::clone(&self.own[number - self.first]));
             }
             let what = || format!("{} is not there: --data-dir must be one folder, shared by all processes", path.display());
-            Spool::of_another(&path).map(Arc::new).map_err(|e| Error::failed(what(), e))
+            let spool = match Spool::of_another(&path) {
+                // Whoever was to write it came to nothing: no place is in it.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && number < before => Spool::new(&job.folder),
+                spool => spool,
+            };
+            spool.map(Arc::new).map_err(|e| Error::failed(what(), e))
         };
         paths.into_iter().enumerate().map(open).collect()
     }

@@ -365,7 +365,7 @@ fn next(ticks: &mut [Ticks]) -> Result<Option<Tick>, Error> {
     let Some(number) = ticks.iter().filter_map(|ticks| ticks.next.as_ref()).map(|tick| tick.number).min() else { return Ok(None) };
     let mut whole = Tick { number, frames: vec![] };
     for ticks in ticks.iter_mut().filter(|ticks| ticks.next.as_ref().is_some_and(|tick| tick.number == number)) {
-        whole.frames.extend(ticks.next.as_mut().expect("just seen").frames.drain(..));
+        whole.frames.append(&mut ticks.next.as_mut().expect("just seen").frames);
         ticks.advance()?;
     }
     Ok(Some(whole))

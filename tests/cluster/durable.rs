@@ -104,7 +104,7 @@ fn a_cluster_that_loses_processes_ends_as_if_it_had_not() {
         for _ in 0..LOSSES {
             history.shape(random.pick(&SHAPES));
             let mut children = history.party.start();
-            if !wait_for_more(&mut children, &data, random.below(120_000) as u64) {
+            if !wait_for_more(&mut children, &data, 1 + random.below(120_000) as u64) {
                 wait(children);
                 break;
             }
@@ -134,7 +134,7 @@ fn a_frozen_cluster_that_was_superseded_is_not_heard_when_it_thaws() {
         let data = history.party.place.path("data");
         history.shape((2, 1));
         let mut frozen = history.party.start();
-        assert!(wait_for_more(&mut frozen, &data, random.below(60_000) as u64), "it ended before it was frozen");
+        assert!(wait_for_more(&mut frozen, &data, 1 + random.below(60_000) as u64), "it ended before it was frozen");
         frozen.iter().for_each(|child| signal(child, "STOP"));
         let superseded = data.join("generation-000001");
         let before = written(&superseded);

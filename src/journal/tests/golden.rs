@@ -16,7 +16,7 @@ fn version_1() -> [Vec<u8>; 2] {
         index.note(Entry { number: number as u32, position: sealed.len() as u32 });
         frame::encode(&mut sealed, SALT, number, 32, &[&payload(number)]);
     }
-    let file = tempfile::tempfile().expect("a file");
+    let file = Arc::new(files::disk::Handle(tempfile::tempfile().expect("a file")));
     let active = Active { path: PathBuf::new(), file, salt: SALT, first: 0, synced: AtomicU32::new(32) };
     let at = sealed.len() as u32;
     segment::encode_seal(&mut sealed, &active, at, 3, 32, &index);

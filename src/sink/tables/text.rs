@@ -85,3 +85,17 @@ pub fn value(cell: Cell, texts: &dyn Texts) -> Result<serde_json::Value, Error> 
         Cell::Text(place) => texts.text(place)?.into(),
     })
 }
+
+/// A cell as JSON text.
+pub fn write(cell: Cell, texts: &dyn Texts, out: &mut Vec<u8>) -> Result<(), Error> {
+    let mut string = |text: &str| serde_json::to_writer(&mut *out, text).expect("a string serializes and a vector takes it");
+    match cell {
+        Cell::Null => out.extend_from_slice(b"null"),
+        Cell::Int(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+        Cell::Key(name) => string(name.as_str()),
+        Cell::Display(name) => string(name.bare()),
+        Cell::Id(id) => string(&id.to_string()),
+        Cell::Text(place) => string(&texts.text(place)?),
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! `eddy run`: what comes in goes through a log of its own into views that are served, all of it durable.
+//!
+//! ```text
+//!   files, stdin --tail--> D/log --> run --> store (memory) --> http
+//!                                     |  \--> changelogs
+//!                          D/state, D/snapshots
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::clock::{Clock, System};
+use crate::engine::recovery;
+use crate::journal;
+use crate::log::texts::LogTexts;
+use crate::log::{self, Embedded, Log};
+use crate::replay::Interrupt;
+use crate::run::{self, Running};
+use crate::serve::{self, App};
+use crate::sink::{changelog, list};
+use crate::source::tail::{self, Tail};
+use crate::store::{Memory, Store};
+use crate::telemetry::{LOG, SOURCE, STORE, State, Telemetry};
+
+/// How often it is looked whether a signal has come or a part has ended, and how the parts are.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub struct Config {
+    pub listen: SocketAddr,
+    pub state: recovery::Config,
+    pub workers: usize,
+    pub files: Vec<PathBuf>,
+    pub stdin: bool,
+    pub changelogs: Vec<PathBuf>,
+    /// Those that the state had and shall not have any more.
+    pub changelogs_dropped: Vec<PathBuf>,
+    pub changelog_file_bytes: u64,
+    /// Of the last changelog after each write.
+    pub changelog_rest: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
+    #[error("{} cannot be made", folder.display())]
+    Folder { folder: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Sinks(#[from] list::Error),
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    #[error(transparent)]
+    Source(#[from] tail::Error),
+    #[error(transparent)]
+    Run(#[from] run::Error),
+    #[error("a thread or a socket could not be made")]
+    Start(#[source] std::io::Error),
+}
+
+/// Runs until a signal comes. `ready` is told the address once it is served, which is before the state has been read back.
+pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Error::Start)?;
+    let listener = runtime.block_on(serve::listen(config.listen))?;
+    let address = listener.local_addr().map_err(Error::Start)?;
+    let live = Live::start(config, &runtime)?;
+    let (shutdown, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = runtime.spawn(serve::run(listener, live.app(), async move {
+        // An error means that the sender is gone, which is as good as a word from it.
+        let _ = stopped.await;
+    }));
+    ready(address);
+    while !interrupt.is_set() && !live.has_ended() && !serving.is_finished() {
+        live.tell();
+        std::thread::sleep(LOOK);
+    }
+    drop(shutdown);
+    runtime.block_on(serving).expect("serving does not panic");
+    live.stop()
+}
+
+/// The parts that run.
+struct Live {
+    parts: run::Parts,
+    running: Running,
+    source: JoinHandle<Result<(), tail::Error>>,
+    control: Arc<tail::Control>,
+}
+
+impl Live {
+    fn start(config: &Config, runtime: &Runtime) -> Result<Live, Error> {
+        let folder = &config.state.folder;
+        std::fs::create_dir_all(folder).map_err(|source| Error::Folder { folder: folder.clone(), source })?;
+        // The log's lock comes first: the list of sinks is then nobody else's either.
+        let log: Arc<dyn Log> = Arc::new(Embedded::open(&folder.join("log"), log::Counts::default(), &journal::Config::default())?);
+        let sinks = list::List::agree(folder, &config.changelogs, &config.changelogs_dropped)?;
+        let parts = run::Parts {
+            texts: Arc::new(LogTexts::new(Arc::clone(&log))),
+            log,
+            store: Arc::new(Memory::new()) as Arc<dyn Store>,
+            telemetry: Arc::new(Telemetry::new()),
+            clock: Arc::new(System) as Arc<dyn Clock>,
+        };
+        parts.telemetry.state(STORE, State::Ready);
+        let mut engine =
+            run::Config { state: Some(config.state.clone()), changelogs: changelogs(config, &sinks), ..run::Config::default() };
+        engine.engine.workers = config.workers;
+        let running = Running::start(parts.clone(), engine, runtime.handle().clone())?;
+        let control = Arc::new(tail::Control::default());
+        let tailed = tail::Parts {
+            log: Arc::clone(&parts.log),
+            progress: running.progress(),
+            clock: Arc::clone(&parts.clock),
+            control: Arc::clone(&control),
+        };
+        let tail = tail::Config { files: config.files.clone(), stdin: config.stdin, ..tail::Config::new(folder.join("intake")) };
+        let tail = Tail::open(tailed, tail)?;
+        let source = std::thread::Builder::new().name("eddy-source".into()).spawn(move || tail.run()).map_err(Error::Start)?;
+        Ok(Live { parts, running, source, control })
+    }
+
+    fn app(&self) -> App {
+        let views = eddy_dataflows::VIEWS.iter().map(|definition| definition.view).collect();
+        let run::Parts { store, texts, telemetry, .. } = &self.parts;
+        App::new(views, Arc::clone(store), Arc::clone(texts), Arc::clone(telemetry))
+    }
+
+    /// Says in `/health` how the parts are that do not say it themselves.
+    fn tell(&self) {
+        let waiting = self.control.waiting();
+        self.parts.telemetry.state(LOG, waiting.map_or(State::Ready, State::Failed));
+        self.parts.telemetry.state(SOURCE, State::Ready);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.running.has_ended() || self.source.is_finished()
+    }
+
+    fn stop(self) -> Result<(), Error> {
+        self.control.stop();
+        let source = self.source.join().expect("the source does not panic");
+        self.running.stop()?;
+        Ok(source?)
+    }
+}
+
+fn changelogs(config: &Config, sinks: &list::List) -> Vec<changelog::Config> {
+    let last = sinks.changelogs.len().saturating_sub(1);
+    let of = |(number, folder): (usize, &PathBuf)| changelog::Config {
+        folder: folder.clone(),
+        state: sinks.state.clone(),
+        file_bytes: config.changelog_file_bytes,
+        rest: if number == last { config.changelog_rest } else { Duration::ZERO },
+    };
+    sinks.changelogs.iter().enumerate().map(of).collect()
+}

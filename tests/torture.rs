@@ -1,0 +1,227 @@
+//! `eddy run` is killed again and again: while it works, while it reads its state back, while it makes a snapshot. Meanwhile somebody
+//! reads rows. In the end every view, changelog, counter and dead letter is as if nothing had happened.
+//!
+//! Run one again: `EDDY_SEED=<seed> cargo test --test tests torture`. More: `EDDY_KILLS=200`, at most `EDDY_SECONDS=600` long.
+
+mod changes;
+mod disk;
+mod process;
+mod reader;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use eddy::log::{self, Embedded, Log, Partition, Topic};
+use eddy_schemas::control::DeadLetter;
+
+use crate::generate::{self, Random, Shape};
+use crate::harness::difference;
+use crate::oracle::Oracle;
+use changes::Folded;
+use process::{Place, Run};
+use reader::Seen;
+
+/// In the test command.
+const KILLS: usize = 9;
+const LINES_A_KILL: usize = 250;
+/// Longer than anything here takes; a test that waits this long has failed.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// A history, and between its lines messages that come and go, and that change and change back, faster than ticks.
+fn lines(seed: u64, kills: usize) -> Vec<String> {
+    let records = 2_000 + LINES_A_KILL * kills;
+    let shape =
+        Shape { records, users: 60, conversations: 40, messages: records / 3, days: 10, documents: 0, reorder: 300, ..Shape::medium() };
+    let mut random = Random(seed ^ 0xdead);
+    let mut lines = vec![];
+    for (n, line) in generate::history(seed, &shape).into_iter().filter(|line| !line.trim().is_empty()).enumerate() {
+        lines.push(line);
+        let comment = |op: &str, id: &str, author: &str, seq: usize| {
+            format!(
+                r#"{{"op":"{op}","id":"{id}","link_id":"t3_zz","subreddit":"zz","author":"{author}","body":"b","created_utc":1699990000,"seq":{seq}}}"#
+            )
+        };
+        if random.chance(10) {
+            lines.push(comment("c", &format!("zz{n}"), "zed", 1));
+            lines.push(format!(r#"{{"op":"d","id":"zz{n}","link_id":"t3_zz","seq":2}}"#));
+        }
+        if random.chance(10) {
+            lines.extend((0..3).map(|step| comment("u", "zy", ["zed", "zoe", "zed"][step], 3 * n + step + 1)));
+        }
+    }
+    lines
+}
+
+/// Appends the lines to a file bit by bit, as somebody else would.
+fn feed(file: &Path, lines: &[String], seed: u64, hurry: &AtomicBool) {
+    let (mut file, mut random) = (std::fs::File::options().append(true).create(true).open(file).expect("a file"), Random(seed));
+    let mut rest = (lines.join("\n") + "\n").into_bytes();
+    while !rest.is_empty() {
+        // Some of it ends within a line.
+        let bytes = if hurry.load(Ordering::Relaxed) { rest.len() } else { (1 + random.below(6_000)).min(rest.len()) };
+        file.write_all(&rest[..bytes]).expect("room");
+        rest.drain(..bytes);
+        std::thread::sleep(Duration::from_millis(random.below(30) as u64));
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Moment {
+    /// Once it has done something new.
+    Work,
+    /// Soon after its start.
+    Recovery,
+    /// When it writes a snapshot.
+    Snapshot,
+}
+
+/// Kills it at a moment; gives how long the restart took, where it was waited for.
+fn kill(place: &Place, run: Run, moment: Moment, random: &mut Random) -> Option<Duration> {
+    if moment == Moment::Recovery {
+        std::thread::sleep(Duration::from_micros(random.below(250_000) as u64));
+        run.kill();
+        return None;
+    }
+    let took = run.ready();
+    let (from, before) = (Instant::now(), run.tick());
+    while run.tick() <= before && from.elapsed() < Duration::from_secs(2) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if moment == Moment::Snapshot {
+        while !place.makes_a_snapshot() && from.elapsed() < Duration::from_secs(4) {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    } else {
+        std::thread::sleep(Duration::from_micros(random.below(100_000) as u64));
+    }
+    run.kill();
+    Some(took)
+}
+
+fn percentile(times: &[Duration], of: f64) -> Duration {
+    times[((times.len() as f64 * of).ceil() as usize).clamp(1, times.len()) - 1]
+}
+
+#[test]
+fn whatever_is_killed_when_nothing_is_lost_said_twice_or_taken_back() {
+    let seed = setting("EDDY_SEED").unwrap_or(1);
+    let kills = setting("EDDY_KILLS").map_or(KILLS, |kills| kills as usize);
+    let until = Instant::now() + Duration::from_secs(setting("EDDY_SECONDS").unwrap_or(3_600));
+    let again = format!("EDDY_SEED={seed} cargo test --test tests torture");
+    let (place, mut random) = (Place::new(), Random(seed));
+    let lines = lines(seed, kills);
+    let (hurry, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (seen, mut restarts) = (Seen::default(), vec![]);
+    let (mut of, mut polls) = ([0; 3], 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| feed(&place.file, &lines, seed, &hurry));
+        let reader = scope.spawn(|| reader::poll(&place, &seen, &done));
+        for n in 0..kills {
+            let moment = [Moment::Work, Moment::Recovery, Moment::Snapshot][n % 3];
+            restarts.extend(kill(&place, place.start(1 + random.below(3)), moment, &mut random));
+            of[moment as usize] += 1;
+            if Instant::now() > until {
+                break;
+            }
+        }
+        hurry.store(true, Ordering::Relaxed);
+        let run = place.start(2);
+        restarts.push(run.ready());
+        run.has_read(lines.len() as u64, &again);
+        done.store(true, Ordering::Relaxed);
+        polls = reader.join().expect("no row went back");
+        is_right(&place, run, &lines, &again);
+    });
+    restarts.sort();
+    println!(
+        "kills: {} at work, {} in recovery, {} in a snapshot; {} lines, {polls} answers read; restart p50 {:?}, p99 {:?}",
+        of[0],
+        of[1],
+        of[2],
+        lines.len(),
+        percentile(&restarts, 0.5),
+        percentile(&restarts, 0.99)
+    );
+    a_sink_may_come_later_and_go(&place, &lines);
+}
+
+/// Everything is as if it had run once.
+fn is_right(place: &Place, run: Run, lines: &[String], again: &str) {
+    let served = run.tables();
+    let counters = run.counters();
+    run.interrupt();
+    let log = Embedded::open(&place.data().join("log"), log::Counts::default(), &eddy::journal::Config::default()).expect("its log");
+    let mut records = records(&log, &[Topic::Reddit, Topic::Telegram]);
+    let mut oracle = Oracle::new(eddy::clock::Clock::now_s(&eddy::clock::System));
+    records.iter().for_each(|record| oracle.received(&record.value, record.received_at_ms));
+    // Each line is in the log once.
+    let mut wanted: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+    records.sort_by(|a, b| a.value.cmp(&b.value));
+    wanted.sort();
+    assert!(
+        records.iter().map(|record| &record.value[..]).eq(wanted.iter().copied()),
+        "{} of {} lines\n{again}",
+        records.len(),
+        lines.len()
+    );
+    if let Some(difference) = difference(&served, &oracle.tables()) {
+        panic!("served: {difference}\n{again}");
+    }
+    let counts = oracle.counts();
+    let dead: u64 = counts.dead.values().sum();
+    assert_eq!((counters.read, counters.dead), (counts.read, dead), "{again}");
+    assert_eq!(counters.read, counters.applied + counters.ignored + counters.dead, "{again}");
+    let letters: Vec<DeadLetter> =
+        records_of(&log, Topic::DeadLetters).iter().map(|record| serde_json::from_slice(&record.value).expect("a letter")).collect();
+    let places: BTreeSet<_> = letters.iter().map(|letter| (&letter.file, letter.offset)).collect();
+    assert_eq!((letters.len() as u64, places.len() as u64), (dead, dead), "each dead letter once\n{again}");
+    let folded = [Folded::read(&place.changes(1)), Folded::read(&place.changes(2))];
+    for folded in &folded {
+        if let Some(difference) = difference(&folded.tables, &oracle.tables()) {
+            panic!("a changelog: {difference}\n{again}");
+        }
+    }
+    assert!(folded[0].lines == folded[1].lines, "both changelogs say the same\n{again}");
+}
+
+fn records(log: &Embedded, topics: &[Topic]) -> Vec<log::Record> {
+    topics.iter().flat_map(|topic| records_of(log, *topic)).collect()
+}
+
+fn records_of(log: &Embedded, topic: Topic) -> Vec<log::Record> {
+    let mut records = vec![];
+    for partition in log.partitions().into_iter().filter(|partition: &Partition| partition.topic == topic) {
+        let mut from = 0;
+        while from < log.end(partition) {
+            let chunk = log.read(partition, from, 1 << 20).expect("its log");
+            from += chunk.len() as u64;
+            records.extend(chunk);
+        }
+    }
+    records
+}
+
+/// One that is new gets all rows; one that is given up is not waited for; one that is forgotten is asked for.
+fn a_sink_may_come_later_and_go(place: &Place, lines: &[String]) {
+    let refused = place.command(1, &[1]).output().expect("the binary starts");
+    assert_eq!(refused.status.code(), Some(2));
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("this state has a changelog in") && why.contains("--changelog-drop"), "{why}");
+    let mut command = place.command(3, &[1, 3]);
+    command.arg("--changelog-drop").arg(place.changes(2));
+    let run = place.spawn(command);
+    run.ready();
+    run.has_read(lines.len() as u64, "");
+    let tables = run.tables();
+    run.interrupt();
+    for number in [1, 3] {
+        assert_eq!(difference(&Folded::read(&place.changes(number)).tables, &tables), None, "changelog {number}");
+    }
+}

@@ -37,6 +37,7 @@ mod words;
 
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -58,7 +59,7 @@ use words::Word;
 /// Words that wait for the driver: a process says about ten a tick.
 const WORDS_WAITING_MAX: usize = 1 << 12;
 
-/// How often interrupts are looked for, at least.
+/// How often interrupts are looked for and progress is shown, at least.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What is to be done, and with whom.
@@ -236,11 +237,21 @@ impl Part<'_> {
             .map_err(|e| Error::failed("the engine did not start", e))?;
         let counts = engine.counts();
         let driver = Driver::new(self, engine, words, spools, kept);
+        let running = AtomicBool::new(true);
         let (ended, (collected, parts)) = std::thread::scope(|scope| {
+            // The driver may be waiting for another process, and the workers of one that is frozen do not end.
+            scope.spawn(|| {
+                while running.load(Ordering::Acquire) {
+                    self.or_leave(self.interrupt.check());
+                    std::thread::sleep(LOOK_EVERY);
+                }
+            });
             // While workers wait for those of others, an error cannot be handed up: see `run`.
             let sink = scope.spawn(|| self.or_leave(gather::collect(self, &outputs, &gathered)));
             let ended = self.or_leave(driver.run(reader, spares));
-            (ended, sink.join().expect("the sink does not panic"))
+            let collected = sink.join().expect("the sink does not panic");
+            running.store(false, Ordering::Release);
+            (ended, collected)
         });
         self.shown.done(&counts.snapshot());
         for spool in &all {

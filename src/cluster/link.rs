@@ -35,6 +35,8 @@ pub struct Links {
     /// How long another may be silent.
     watchdog: Duration,
     to: Vec<Option<Mutex<TcpStream>>>,
+    /// Takes words. (Here, so that it is there also where nobody says any.)
+    hear: Arc<Hear>,
     /// It needs the others no more.
     done: AtomicBool,
     pub(super) leaving: AtomicBool,
@@ -49,13 +51,14 @@ impl Links {
         let Met { data, control, party } = met;
         let from = control.iter().map(|stream| stream.as_ref().map(TcpStream::try_clone).transpose()).collect::<io::Result<Vec<_>>>()?;
         let to = control.into_iter().map(|stream| stream.map(Mutex::new)).collect();
-        let links = Arc::new(Links { party, watchdog, to, done: AtomicBool::new(false), leaving: AtomicBool::new(false) });
+        let (done, leaving) = (AtomicBool::new(false), AtomicBool::new(false));
+        let links = Arc::new(Links { party, watchdog, to, hear, done, leaving });
         links.leave_on_panic();
         for (process, stream) in from.into_iter().enumerate().filter_map(|(process, stream)| Some((process, stream?))) {
             stream.set_read_timeout(Some(watchdog))?;
             stream.set_write_timeout(Some(watchdog))?;
-            let (links, hear) = (Arc::clone(&links), Arc::clone(&hear));
-            let listen = move || links.listen(process, stream, &*hear);
+            let links = Arc::clone(&links);
+            let listen = move || links.listen(process, stream);
             std::thread::Builder::new().name(format!("eddy-ear-{process}")).spawn(listen)?;
         }
         let heart = Arc::clone(&links);
@@ -114,10 +117,10 @@ impl Links {
         }
     }
 
-    fn listen(&self, process: usize, mut stream: TcpStream, hear: &Hear) {
+    fn listen(&self, process: usize, mut stream: TcpStream) {
         loop {
             match read(&mut stream) {
-                Ok((WORD, word)) => hear(process, word),
+                Ok((WORD, word)) => (self.hear)(process, word),
                 Ok((BEAT, _)) => {}
                 Ok((DONE, _)) => return,
                 Ok((LEAVING, why)) => self.lost(process, Lost::Left(String::from_utf8_lossy(&why).into_owned())),

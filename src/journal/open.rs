@@ -51,8 +51,8 @@ pub fn open(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Journal
     })
 }
 
-/// Opens a journal to be read, whoever has it and may still append to it: what was there at this moment is read, and nothing is changed. None
-/// where there is none.
+/// Opens a journal to be read, whoever has it and may still append to it: what was there at this moment is read, and nothing is changed; it is
+/// safe against a power cut then. None where there is none.
 pub fn look(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
     let names = files.names(dir).map_err(Error::io(dir, "list"))?;
     let mut firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_of(name)).collect();
@@ -61,6 +61,8 @@ pub fn look(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Option<
     check_sealed(&*files, dir, &firsts)?;
     let path = segment::path(dir, first);
     let file = files.open(&path, Open::Read).map_err(Error::io(&path, "open"))?;
+    // A killed process left it to the kernel. (Sealed segments were synced.)
+    file.sync().map_err(Error::io(&path, "sync"))?;
     let bytes = read_all(&*file).map_err(Error::io(&path, "read"))?;
     let salt = segment::check_header(&bytes, &path, first)?;
     // Where it breaks off its writer has been cut off, or is at it. (A frame that was damaged since looks the same: whoever reads a journal so

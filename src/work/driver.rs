@@ -81,10 +81,9 @@ impl<'a> Driver<'a> {
     pub fn run(mut self, reader: Reader, spares: Receiver<Vec<u8>>) -> Result<Ended<'a>, Error> {
         self.meter.bytes_total = reader.bytes_total();
         self.part.shown.begin(self.meter.bytes_total);
-        let (links, interrupt) = (self.part.links, self.part.interrupt);
         let mut from = Position::default();
         if let Some(Kept { state, .. }) = &self.kept {
-            state.recover(links.party.process, &mut self.engine, || interrupt.check())?;
+            state.recover(self.part.links.party.process, &mut self.engine)?;
             from = state.manifest.position.clone();
         }
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
@@ -222,7 +221,6 @@ impl<'a> Driver<'a> {
     }
 
     fn look(&mut self) -> Result<(), Error> {
-        self.part.interrupt.check()?;
         if let Some(kept) = self.kept.as_ref().filter(|kept| kept.durable.has_failed()) {
             kept.durable.check().map_err(not_kept)?;
         }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::{Error, chain};
+use crate::files;
 use crate::journal::Lock;
 use crate::replay::Job;
 use crate::spool::Spool;
@@ -67,6 +68,8 @@ impl Spools {
             Spool::shared(path).map(Arc::new).map_err(|e| Error::failed(what(), e))
         };
         let own = paths[first..first + workers].iter().map(make).collect::<Result<_, _>>()?;
+        let folder = paths[first].parent().expect("it is in a folder");
+        files::disk().sync_folder(folder).map_err(|e| Error::failed(format!("{} cannot be written", folder.display()), e))?;
         Ok(Spools { own, first, paths: Some(paths), names: vec![], _lock: None })
     }
 

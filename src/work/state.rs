@@ -22,27 +22,26 @@
 //! 3. Files, spools and their numbers are those of the first generation; more are added behind. (Places count on it.)
 //! 4. Ticks of a generation are greater than all that count of those before.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod frames;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use eddy_schemas::frame::Head;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Error, chain};
 use crate::engine::Engine;
-use crate::engine::durable::{self, Frame, Tick};
-use crate::journal::{self, Journal};
+use crate::files::{self, Open};
 use crate::record;
 use crate::replay::INPUTS_MAX;
+use frames::{Frames, Ticks, next};
 
 /// Of manifests. What is newer is refused.
 const FORMAT: u32 = 1;
 /// Starts of a cluster in one folder: each reads what all those before it left.
 const GENERATIONS_MAX: u64 = 10_000;
-/// Bytes of frames read at once.
-const READ_BYTES: usize = 4 << 20;
 
 /// How far a file has been read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -157,6 +156,8 @@ impl State {
             Manifest { generation: 1, processes, workers, before: vec![], position: Position::default(), files, record_bytes_max };
         if let Some(last) = last(folder)? {
             check(&last, &manifest, folder)?;
+            // What it counts is safe against a power cut before it is said to count.
+            (0..last.processes).try_for_each(|process| sync_texts(folder, &last, process)).map_err(unreadable)?;
             let (until, position) = counts(folder, &last)?;
             (manifest.generation, manifest.before, manifest.position) = (last.generation + 1, last.before, position);
             // (`before` holds what came before `last`.)
@@ -195,7 +196,7 @@ impl State {
     /// Makes a process's own folder; gives where its frames go.
     pub fn own(&self, process: usize) -> Result<PathBuf, Error> {
         let path = process_folder(&self.folder, self.manifest.generation, process);
-        fs::create_dir_all(&path).map_err(|e| Error::failed(format!("{} cannot be made", path.display()), e))?;
+        files::disk().make_folder(&path).map_err(|e| Error::failed(format!("{} cannot be made", path.display()), e))?;
         Ok(path.join("state"))
     }
 
@@ -216,7 +217,7 @@ impl State {
     }
 
     /// Feeds what a process's share of the journals holds, each tick with its number, and waits until all processes have done so.
-    pub fn recover(&self, process: usize, engine: &mut Engine, mut look: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    pub fn recover(&self, process: usize, engine: &mut Engine) -> Result<(), Error> {
         let (mut journal, mut last) = (0, 0);
         for (generation, before) in (1..).zip(&self.manifest.before) {
             let counts = before.until > std::mem::replace(&mut last, before.until);
@@ -229,7 +230,6 @@ impl State {
                 journal += 1;
             }
             while let Some(tick) = next(&mut ticks)? {
-                look()?;
                 engine.recover(tick).map_err(unreadable)?;
             }
         }
@@ -265,6 +265,18 @@ fn check(before: &Manifest, now: &Manifest, folder: &Path) -> Result<(), Error> 
     Ok(())
 }
 
+/// Makes the texts of a process safe, which may have left them to the kernel.
+fn sync_texts(folder: &Path, of: &Manifest, process: usize) -> io::Result<()> {
+    for worker in 0..of.workers {
+        match files::disk().open(&spool_path(folder, of.generation, process, worker), Open::Read) {
+            Ok(texts) => texts.sync()?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
 /// Up to which tick a generation counts, and how far files had come by then.
 fn counts(folder: &Path, of: &Manifest) -> Result<(u64, Position), Error> {
     let mut frames = BTreeMap::<u64, (usize, Vec<String>)>::new();
@@ -289,89 +301,42 @@ fn counts(folder: &Path, of: &Manifest) -> Result<(u64, Position), Error> {
     Ok((until, position))
 }
 
-/// The frames of one journal, as they were written: those of a worker in order.
-struct Frames {
-    journal: Journal,
-    next: u64,
-    read: VecDeque<Frame>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Frames {
-    /// None where a process has written nothing.
-    fn open(folder: &Path) -> Result<Option<Frames>, Error> {
-        if !folder.exists() {
-            return Ok(None);
-        }
-        let journal = Journal::look(folder, journal::Config::default()).map_err(unreadable)?;
-        Ok(journal.map(|journal| Frames { next: journal.range().start, journal, read: VecDeque::new() }))
+    #[test]
+    fn a_later_start_is_a_later_generation_and_ends_the_lease_of_the_one_before() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let begin =
+            |processes, files: &[&str]| State::begin(dir.path(), processes, 2, files.iter().map(|file| (*file).to_owned()).collect(), 100);
+        let first = begin(2, &["a"]).expect("nobody was there");
+        first.check_lease().expect("it is the last");
+        let second = begin(1, &["a", "b"]).expect("it goes on, with more files");
+        assert!(matches!(first.check_lease(), Err(Error::Lost(_))));
+        second.check_lease().expect("it is the last");
+        assert_eq!((first.manifest.generation, second.manifest.generation), (1, 2));
+        assert_eq!((first.spools().count(), second.spools().count()), (4, 6));
+        assert!(first.spools().eq(second.spools().take(4)), "spools keep their numbers");
+        assert!(matches!(begin(1, &["b", "a"]), Err(Error::Usage(_))), "another job");
+        let joined = State::join(dir.path(), 2).expect("it has begun");
+        assert_eq!(joined.manifest.files, ["a", "b"]);
+        State::join(dir.path(), 3).map(|_| ()).expect_err("it has not begun");
     }
 
-    fn take(&mut self) -> Result<Option<Frame>, Error> {
-        if self.read.is_empty() {
-            let chunk = self.journal.read(self.next, READ_BYTES).map_err(unreadable)?;
-            for (number, bytes) in chunk.iter() {
-                let path = || self.journal.path().display().to_string();
-                let decoded = Head::decode(bytes).map_err(|source| durable::Error::Frame { path: path(), number, source });
-                let (head, rows) = decoded.map_err(unreadable)?;
-                self.read.push_back(Frame { head, rows: rows.to_vec() });
-            }
-            self.next = chunk.next();
-        }
-        Ok(self.read.pop_front())
+    #[test]
+    fn positions_only_go_on() {
+        let at = |reached| {
+            let mut position = Position::default();
+            position.set(7, reached);
+            position
+        };
+        let mut position = at(Reached::Blocks(5));
+        position.add(at(Reached::Blocks(3)));
+        assert_eq!(position.blocks(7), 5);
+        position.add(serde_json::from_str(&at(Reached::End).binding()).expect("what was written"));
+        position.add(at(Reached::Blocks(9)));
+        assert!(position.is_at_end_of(7) && !position.is_at_end_of(8));
+        assert_eq!(Position::default().binding(), "");
     }
-}
-
-/// The ticks of one journal that count, in order.
-struct Ticks {
-    frames: Frames,
-    /// Workers that wrote to it: so many frames make a tick.
-    workers: usize,
-    until: u64,
-    /// Ticks that lack frames.
-    open: BTreeMap<u64, Vec<Frame>>,
-    next: Option<Tick>,
-}
-
-impl Ticks {
-    fn open(folder: &Path, of: &Before) -> Result<Ticks, Error> {
-        let frames = Frames::open(folder)?.ok_or_else(|| damaged(folder))?;
-        let mut ticks = Ticks { frames, workers: of.workers, until: of.until, open: BTreeMap::new(), next: None };
-        ticks.advance()?;
-        Ok(ticks)
-    }
-
-    /// Goes on to the next tick.
-    fn advance(&mut self) -> Result<(), Error> {
-        if self.next.take().is_some_and(|tick| tick.number == self.until) {
-            return Ok(());
-        }
-        // The manifest says that all frames up to its tick were there.
-        while let Some(frame) = self.frames.take()? {
-            let number = frame.head.tick;
-            let frames = self.open.entry(number).or_default();
-            frames.push(frame);
-            if frames.len() == self.workers {
-                let frames = self.open.remove(&number).expect("it was just there");
-                self.next = Some(Tick { number, frames });
-                return Ok(());
-            }
-        }
-        Err(damaged(self.frames.journal.path()))
-    }
-}
-
-/// The next tick, with its frames in all of these journals.
-fn next(ticks: &mut [Ticks]) -> Result<Option<Tick>, Error> {
-    let Some(number) = ticks.iter().filter_map(|ticks| ticks.next.as_ref()).map(|tick| tick.number).min() else { return Ok(None) };
-    let mut whole = Tick { number, frames: vec![] };
-    for ticks in ticks.iter_mut().filter(|ticks| ticks.next.as_ref().is_some_and(|tick| tick.number == number)) {
-        whole.frames.append(&mut ticks.next.as_mut().expect("just seen").frames);
-        ticks.advance()?;
-    }
-    Ok(Some(whole))
-}
-
-fn damaged(folder: &Path) -> Error {
-    let what = format!("{} is damaged: it lacks frames that were there; restore it from a backup, or begin anew", folder.display());
-    Error::Failed { what, source: None }
 }

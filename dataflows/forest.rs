@@ -150,6 +150,18 @@ impl Forest {
         }
     }
 
+    /// Says whether `message`, which has a seat in `conversation`, is live. As `set` with the seat as it is, but nothing moves: what a
+    /// deletion does, most often.
+    pub fn set_live(&mut self, conversation: u64, message: u64, is_live: bool) {
+        let conversation = self.find_conversation(conversation).expect("the conversation is held");
+        let node = self.find_node(conversation, message).expect("the message is held");
+        if !self.nodes.set_live(node, is_live) {
+            self.access(conversation, node);
+            let tag = self.nodes.node(node).tag;
+            self.nodes.set_tag(node, tag);
+        }
+    }
+
     fn seat(&mut self, conversation: u32, message: u64, seat: Seat) {
         let kind = if seat.submission { Kind::Submission } else { Kind::Comment };
         let (node, is_new) = self.ensure_node(conversation, message);
@@ -480,13 +492,16 @@ mod tests {
             if let (Some(seat), Some(old)) = (&mut seat, seats.get(&(conversation, message)))
                 && random.one_in(4)
             {
-                seat.parent = old.parent;
+                *seat = Seat { live: seat.live, ..*old };
             }
-            match seat {
+            let old = match seat {
                 Some(seat) => seats.insert((conversation, message), seat),
                 None => seats.remove(&(conversation, message)),
             };
-            forest.set(conversation, message, seat);
+            match (old, seat) {
+                (Some(old), Some(seat)) if old == (Seat { live: old.live, ..seat }) => forest.set_live(conversation, message, seat.live),
+                _ => forest.set(conversation, message, seat),
+            }
             for conversation in 0..conversations {
                 let (found, expected) = (forest.depth(conversation), naive_depth(&seats, conversation));
                 let again = format!("check({seed}, {steps}, {messages}, {conversations})");

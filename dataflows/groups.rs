@@ -1,20 +1,16 @@
 //! State by key, with the rows that it had when the tick began.
 //!
 //! ```text
-//!   index: hash --> slot        slots: [ key | group | touched ]        touched: [ slot, row before ]
+//!   map: key --> slot [ group | touched ]        touched: [ slot, row before ]*
 //! ```
 //!
 //! # Invariants
 //! 1. A key is in `touched` at most once a tick, with the row it had before its first change in that tick.
 //! 2. A key whose group is empty at the end of a tick has no slot afterwards.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
-use foldhash::fast::FixedState;
-
-use crate::index::{self, Index, prefetch};
-
-const HASHER: FixedState = FixedState::with_seed(0x67_72_6f_75);
+use crate::map::Map;
 
 /// How many slots ahead `close` asks for memory.
 const AHEAD: usize = 8;
@@ -32,51 +28,35 @@ pub trait Group<K>: Default {
     fn is_empty(&self) -> bool;
 }
 
-struct Slot<K, G> {
-    key: K,
+#[derive(Default)]
+struct Touchable<G> {
     group: G,
     touched: bool,
 }
 
 /// A map from keys to groups that knows what changed since the last `close`.
 pub struct Groups<K, G: Group<K>> {
-    index: Index,
-    slots: Vec<Slot<K, G>>,
-    free: Vec<u32>,
+    map: Map<K, Touchable<G>>,
     touched: Vec<(u32, Option<G::Row>)>,
 }
 
 impl<K, G: Group<K>> Default for Groups<K, G> {
     fn default() -> Self {
-        Groups { index: Index::new(), slots: vec![], free: vec![], touched: vec![] }
+        Groups { map: Map::default(), touched: vec![] }
     }
-}
-
-#[inline]
-fn tag<K: Hash>(key: &K) -> u32 {
-    index::tag(HASHER.hash_one(key))
 }
 
 impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
     pub fn get(&self, key: &K) -> Option<&G> {
-        let slot = self.index.find(tag(key), |slot| self.slots[slot as usize].key == *key)?;
-        Some(&self.slots[slot as usize].group)
+        Some(&self.map.get(key)?.group)
     }
 
     /// Asks for the memory that `touch` will want, a step at a time (0, 1, 2): the key's place in the index, the group that it names, what
     /// that refers to.
     #[inline]
     pub fn fetch(&self, key: &K, step: usize) {
-        let tag = tag(key);
-        if step == 0 {
-            return self.index.fetch(tag);
-        }
-        let Some(slot) = self.index.guess(tag).map(|slot| &self.slots[slot as usize]) else { return };
-        if step == 1 {
-            prefetch(&slot.key);
-            prefetch(&slot.touched);
-        } else {
-            slot.group.fetch();
+        if let Some(touchable) = self.map.fetch(key, step) {
+            touchable.group.fetch();
         }
     }
 
@@ -84,50 +64,35 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
     pub fn touch(&mut self, key: K) -> &mut G {
         #[cfg(test)]
         crate::work::add();
-        let tag = tag(&key);
-        let at = match self.index.find(tag, |slot| self.slots[slot as usize].key == key) {
-            Some(at) => at,
-            None => self.insert(tag, key),
-        };
-        let slot = &mut self.slots[at as usize];
-        if !slot.touched {
-            slot.touched = true;
-            self.touched.push((at, slot.group.row(&slot.key)));
+        let slot = self.map.slot(key);
+        let touchable = self.map.at_mut(slot);
+        if !touchable.touched {
+            touchable.touched = true;
+            self.touched.push((slot, touchable.group.row(&key)));
         }
-        &mut slot.group
+        &mut touchable.group
     }
 
     /// Changes every group.
     pub fn touch_each(&mut self, mut change: impl FnMut(&mut G)) {
-        for (at, slot) in self.slots.iter_mut().enumerate() {
+        for (slot, (key, touchable)) in self.map.iter_mut().enumerate() {
             #[cfg(test)]
             crate::work::add();
             // An untouched slot without a group is a free one (invariant 2).
-            if !slot.touched {
-                if slot.group.is_empty() {
+            if !touchable.touched {
+                if touchable.group.is_empty() {
                     continue;
                 }
-                slot.touched = true;
-                self.touched.push((at as u32, slot.group.row(&slot.key)));
+                touchable.touched = true;
+                self.touched.push((slot as u32, touchable.group.row(key)));
             }
-            change(&mut slot.group);
+            change(&mut touchable.group);
         }
     }
 
-    fn insert(&mut self, tag: u32, key: K) -> u32 {
-        let slot = Slot { key, group: G::default(), touched: false };
-        let at = match self.free.pop() {
-            Some(at) => {
-                self.slots[at as usize] = slot;
-                at
-            }
-            None => {
-                self.slots.push(slot);
-                u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys a worker")
-            }
-        };
-        self.index.insert(tag, at);
-        at
+    /// Whether any key was touched since the last `close`.
+    pub fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
     }
 
     /// Ends the tick: says each key whose row is not what it was, with the row before and now.
@@ -135,21 +100,18 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         for next in 0..self.touched.len() {
             // Slots were touched all over memory: ask for those to come, first themselves, then what they refer to.
             if let Some(&(ahead, _)) = self.touched.get(next + 2 * AHEAD) {
-                prefetch(&self.slots[ahead as usize].key);
-                prefetch(&self.slots[ahead as usize].touched);
+                self.map.fetch_slot(ahead);
             }
             if let Some(&(ahead, _)) = self.touched.get(next + AHEAD) {
-                self.slots[ahead as usize].group.fetch();
+                self.map.at(ahead).group.fetch();
             }
-            let (at, old) = self.touched[next];
-            let slot = &mut self.slots[at as usize];
-            slot.touched = false;
-            let new = slot.group.row(&slot.key);
-            let key = slot.key;
-            if slot.group.is_empty() {
-                slot.group = G::default();
-                self.index.remove(tag(&key), at);
-                self.free.push(at);
+            let (slot, old) = self.touched[next];
+            let key = self.map.key(slot);
+            let touchable = self.map.at_mut(slot);
+            touchable.touched = false;
+            let new = touchable.group.row(&key);
+            if touchable.group.is_empty() {
+                self.map.remove(slot);
             }
             if old != new {
                 say(key, old, new);
@@ -160,11 +122,16 @@ impl<K: Hash + Eq + Copy, G: Group<K>> Groups<K, G> {
         self.touched.shrink_to(TOUCHED_KEPT);
     }
 
+    /// Every group, and defaults where there are none any more, with the keys of both.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &G)> {
+        self.map.iter().map(|(key, touchable)| (*key, &touchable.group))
+    }
+
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.map.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.map.is_empty()
     }
 }

@@ -17,6 +17,7 @@ pub mod forest;
 pub mod groups;
 pub mod index;
 pub mod inputs;
+pub mod map;
 pub mod moving;
 pub mod outputs;
 pub mod sorted;

@@ -130,6 +130,24 @@ impl<T: Ord + Copy> SortedBag<T> {
         }
     }
 
+    /// Puts `new` in the place of `old`, which must be there: between `old` and `new` there must be none.
+    pub fn replace(&mut self, old: &T, new: T) {
+        let (items, chunk) = match &mut self.0 {
+            Form::Few(few) => (few, None),
+            Form::Many(many) => {
+                let chunk = place(&many.lasts, old);
+                (&mut many.chunks[chunk], Some((&mut many.lasts, chunk)))
+            }
+        };
+        let at = items.binary_search(old).expect("what is replaced is there");
+        items[at] = new;
+        if let Some((lasts, chunk)) = chunk
+            && at + 1 == items.len()
+        {
+            lasts[chunk] = new;
+        }
+    }
+
     /// Adds one copy (`diff` 1) or takes one away (-1), which must be there.
     pub fn change(&mut self, item: T, diff: i64) {
         match diff {

@@ -98,6 +98,11 @@ impl Changes {
         })
     }
 
+    /// The memory where the change at a place begins, to be asked for ahead.
+    pub fn start(&self, place: u64) -> &u8 {
+        &self.bytes[place as usize]
+    }
+
     /// The change that stands at a place that `places` gave.
     pub fn at(&self, place: u64) -> Change<'_> {
         read(&mut &self.bytes[place as usize..])

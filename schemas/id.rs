@@ -29,6 +29,10 @@ const MESSAGE: u64 = 3;
 const TOPIC: u64 = 4;
 const TEXT: u64 = 5;
 const CHATS: u32 = 1 << 29;
+/// Base-36 digits of a Reddit id's number.
+const DIGITS_MAX: u32 = 11;
+/// One for the kind, 57 for the digits, 4 for how many there are.
+pub const TEXT_ORDER_BITS: u32 = 62;
 
 /// `reddit:t1_ID`, `reddit:t3_ID` or `telegram:CHAT:MESSAGE`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,7 +52,7 @@ pub fn mix(mut z: u64) -> u64 {
 /// The number of a canonical base-36 text of at most 11 digits; other texts are kept as text.
 #[inline]
 fn base36(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 11 || (text[0] == b'0' && text.len() > 1) {
+    if text.is_empty() || text.len() > DIGITS_MAX as usize || (text[0] == b'0' && text.len() > 1) {
         return None;
     }
     let mut n = 0u64;
@@ -214,6 +218,28 @@ impl MessageId {
                     _ => route::of(text),
                 }
             }
+        }
+    }
+
+    /// A number of [`TEXT_ORDER_BITS`] bits that sorts among those of other Reddit ids as their texts do; `None` where the text is not just a
+    /// number's.
+    pub fn text_order(self) -> Option<u64> {
+        let (tag, payload) = self.split();
+        if tag != COMMENT && tag != SUBMISSION {
+            return None;
+        }
+        // Digits from the left, as texts compare; then the length: `1` before `10`.
+        let length = payload.checked_ilog(36).map_or(1, |log| log + 1);
+        let aligned = payload * 36u64.pow(DIGITS_MAX - length);
+        Some((tag - COMMENT) << (TEXT_ORDER_BITS - 1) | aligned << 4 | u64::from(length))
+    }
+
+    /// Of Reddit, whatever its text.
+    pub fn is_reddit(self) -> bool {
+        match self.split() {
+            (COMMENT | SUBMISSION, _) => true,
+            (TEXT, name) => name_at(name).as_str().starts_with(REDDIT),
+            _ => false,
         }
     }
 
@@ -419,5 +445,17 @@ mod tests {
         for key in ["reddit:spez", "telegram:x:1", "telegram:1", "twitter:1", "", "telegram:01:1"] {
             assert!(MessageId::parse(key).is_none(), "{key}");
         }
+    }
+
+    #[test]
+    fn the_order_of_reddit_ids_is_that_of_their_texts() {
+        let numbers =
+            ["0", "1", "9", "a", "z", "10", "1z", "z0", "zz", "100", "zzzzzzzzzzz", "10000000000", "1z141z4", "1z141z", "1z141z40"];
+        let mut ids: Vec<MessageId> = numbers.iter().flat_map(|id| [MessageId::comment(id), MessageId::submission(id)]).collect();
+        ids.sort_by_key(|id| id.text_order());
+        assert!(ids.iter().all(|id| id.text_order().expect("a number's") >> TEXT_ORDER_BITS == 0));
+        assert!(ids.is_sorted_by_key(MessageId::to_string));
+        assert_eq!(MessageId::comment("A_b").text_order(), None);
+        assert!(MessageId::comment("A_b").is_reddit() && !MessageId::topic(Name::of("telegram:-5"), 0).is_reddit());
     }
 }

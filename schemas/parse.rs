@@ -83,14 +83,7 @@ impl Parser {
     /// Reads one record. The text borrows from the record, or from this parser where it had to be put together.
     pub fn parse<'a>(&'a mut self, raw: &'a [u8], context: &Context) -> Parsed<'a> {
         match self.read(raw, context) {
-            Ok((version, text)) => Parsed::Version(
-                version,
-                text.map(|text| match text {
-                    Text::Line(text) => Cow::Borrowed(text),
-                    Text::Scratch => Cow::Borrowed(&*self.text),
-                    Text::Owned(text) => Cow::Owned(text),
-                }),
-            ),
+            Ok((version, text)) => Parsed::Version(version, text.map(|text| text.into_cow(&self.text))),
             Err(rejected) => rejected.into(),
         }
     }
@@ -105,6 +98,22 @@ impl Parser {
             }
         }
         full::read(line, context, self)
+    }
+
+    /// The text of a record, as [`Parser::parse`] gives it; `None` where it gives none. For records that are read again for their
+    /// text: names, ids and hashes are left out.
+    pub fn text<'a>(&'a mut self, raw: &'a [u8], context: &Context) -> Option<Cow<'a, str>> {
+        let line = utf8(raw).ok()?;
+        let mut fields = reddit::Fields::default();
+        if scan::fields(line, &mut self.order, &mut fields).is_some() {
+            match reddit::read_text(None, &mut fields, context, &mut self.text) {
+                Err(Rejected::Unclear) => {}
+                Err(_) => return None,
+                Ok(text) => return text.map(|text| text.into_cow(&self.text)),
+            }
+        }
+        let (_, text) = full::read(line, context, self).ok()?;
+        text.map(|text| text.into_cow(&self.text))
     }
 
     /// For one record.

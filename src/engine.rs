@@ -17,6 +17,7 @@
 //!    by the same clock, after their tick.
 
 pub mod batch;
+pub mod by_hand;
 pub mod counts;
 pub mod durable;
 pub mod frontiers;
@@ -32,7 +33,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use eddy_dataflows::views::Definition;
 use eddy_schemas::Changes;
 use eddy_schemas::control::DeadLetter;
@@ -60,6 +61,8 @@ pub struct Config {
     pub batches_waiting_max: usize,
     /// Where ticks are kept; none: in memory only.
     pub durable: Option<Arc<Durable>>,
+    /// A seed: workers have no threads and are stepped by who waits for them and by [`by_hand::step`], in an order that follows from it.
+    pub by_hand: Option<u64>,
 }
 
 impl Default for Config {
@@ -71,6 +74,7 @@ impl Default for Config {
             ticks_in_flight: 4,
             batches_waiting_max: 4,
             durable: None,
+            by_hand: None,
         }
     }
 }
@@ -107,7 +111,7 @@ pub enum Error {
 pub struct Engine {
     config: Config,
     feeders: Vec<Feeder>,
-    guards: timely::communication::WorkerGuards<()>,
+    workers: Workers,
     frontiers: Arc<Frontiers>,
     counts: Arc<Counts>,
     clock: Arc<dyn Clock>,
@@ -119,6 +123,12 @@ pub struct Engine {
     records_in_tick: usize,
     binding: String,
     next_worker: usize,
+}
+
+/// Who steps the workers.
+enum Workers {
+    Threads(timely::communication::WorkerGuards<()>),
+    ByHand(by_hand::Workers),
 }
 
 /// The clock of ticks: milliseconds, strictly increasing, not behind the clock.
@@ -144,8 +154,8 @@ impl Engine {
     ) -> Result<Engine, Error> {
         let clock = Arc::clone(&inputs.clock);
         let counts = Arc::new(Counts::default());
-        let frontiers = Arc::new(Frontiers::new(config.workers));
-        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| bounded(config.batches_waiting_max)).unzip();
+        let frontiers = Arc::new(Frontiers::new(config.workers, config.by_hand.map(|_| by_hand::step as fn() -> bool)));
+        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queue(&config)).unzip();
         let (ready, activators) = bounded(config.workers);
         let plan = worker::Plan {
             views: config.views.clone(),
@@ -157,11 +167,14 @@ impl Engine {
             durable: config.durable.clone(),
             ready,
         };
-        let guards = worker::spawn(plan, receivers, peers).map_err(Error::Start)?;
+        let workers = match config.by_hand {
+            None => Workers::Threads(worker::spawn(plan, receivers, peers).map_err(Error::Start)?),
+            Some(seed) => Workers::ByHand(by_hand::start(&plan, &receivers, seed)),
+        };
         let mut feeders = collect(&feeds, &activators, config.workers)?;
         feeders.sort_by_key(|feeder| feeder.worker);
         let (open, ended, records_in_tick, binding, next_worker) = (None, 0, 0, String::new(), 0);
-        Ok(Engine { config, feeders, guards, frontiers, counts, clock, outputs, open, ended, records_in_tick, binding, next_worker })
+        Ok(Engine { config, feeders, workers, frontiers, counts, clock, outputs, open, ended, records_in_tick, binding, next_worker })
     }
 
     /// Feeds versions of a snapshot, as part of this tick.
@@ -275,11 +288,19 @@ impl Engine {
     pub fn finish(mut self) -> Result<(), Error> {
         self.close_tick()?;
         self.feeders.clear();
-        for ended in self.guards.join() {
-            ended.map_err(Error::Worker)?;
+        match self.workers {
+            Workers::Threads(guards) => guards.join().into_iter().try_for_each(|ended| ended.map_err(Error::Worker)),
+            Workers::ByHand(workers) => {
+                workers.join();
+                Ok(())
+            }
         }
-        Ok(())
     }
+}
+
+/// A worker's queue. One that is stepped by who sends has no bound: who waits for room in it would wait for ever.
+fn queue(config: &Config) -> (Sender<Feed>, Receiver<Feed>) {
+    if config.by_hand.is_some() { unbounded() } else { bounded(config.batches_waiting_max) }
 }
 
 fn collect(

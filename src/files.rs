@@ -64,7 +64,7 @@ pub trait File: Send + Sync + Debug {
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     fn sync(&self) -> io::Result<()>;
     /// False where another handle has it.
     fn try_lock(&self) -> io::Result<bool>;
@@ -93,7 +93,7 @@ pub fn read(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
 
 /// All of an open file.
 pub fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; file.len()? as usize];
+    let mut bytes = vec![0; file.size()? as usize];
     read_exact_at(file, &mut bytes, 0)?;
     Ok(bytes)
 }

@@ -49,7 +49,11 @@ impl Spool {
     /// The same among other files than the disk's.
     pub fn open_in(files: &dyn Files, path: &Path) -> io::Result<Self> {
         let file = files.open(path, Open::Make)?;
-        let written = file.len()?;
+        let written = file.size()?;
+        if written == 0 {
+            // A new name goes with the power, whatever is synced within it.
+            files.sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        }
         Ok(Spool::of(file, written))
     }
 

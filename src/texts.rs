@@ -15,4 +15,12 @@ pub struct Error {
 /// - **Stable**: a place that was handed out gives the same text for ever.
 pub trait Texts: Send + Sync {
     fn text(&self, place: Place) -> Result<String, Error>;
+
+    /// Reads many: `each` is given every place's number among `places` with its text, once, in any order.
+    fn texts(&self, places: &[Place], each: &mut dyn FnMut(usize, &str)) -> Result<(), Error> {
+        for (number, place) in places.iter().enumerate() {
+            each(number, &self.text(*place)?);
+        }
+        Ok(())
+    }
 }

@@ -21,12 +21,20 @@ fn one(seed: u64, name: &str, shape: &Shape) {
     let again = format!("EDDY_SEED={seed} cargo test --test tests random (shape {name}, {workers} workers)");
     let mut at = 0;
     while at < lines.len() {
-        let upto = (at + 1 + random.below(lines.len() / 2 + 1)).min(lines.len());
-        harness.send(&lines[at..upto], 1 << (6 + random.below(10)));
-        lines[at..upto].iter().for_each(|line| oracle.record(line.as_bytes()));
+        // Now and then time goes on with no message: a deletion of what was never there says only how late it is.
+        let time = [time_of(generate::NOW + 86_400 - random.below(71 * 86_400) as i64)];
+        let (upto, sent) = match random.below(4) {
+            0 => (at, &time[..]),
+            _ => {
+                let upto = (at + 1 + random.below(lines.len() / 2 + 1)).min(lines.len());
+                (upto, &lines[at..upto])
+            }
+        };
+        harness.send(sent, 1 << (6 + random.below(10)));
+        sent.iter().for_each(|line| oracle.record(line.as_bytes()));
         let tables = harness.tick();
         if let Some(difference) = difference(&tables, &oracle.tables()) {
-            panic!("after {upto} of {} records: {difference}\n{again}", lines.len());
+            panic!("after {upto} of {} records and {}: {difference}\n{again}", lines.len(), sent[sent.len() - 1]);
         }
         at = upto;
     }
@@ -36,6 +44,10 @@ fn one(seed: u64, name: &str, shape: &Shape) {
     let won = counts.applied + counts.ignored["stale"] + counts.ignored["repeated"];
     assert_eq!((counts.read, won), (expected.read, expected.accepted), "{counts:?}\n{expected:?}\n{again}");
     assert_eq!(counts.dead_letters(), expected.dead.values().sum::<u64>(), "{counts:?}\n{expected:?}\n{again}");
+}
+
+fn time_of(at: i64) -> String {
+    format!(r#"{{"op":"d","id":"t3_time{at}","created_utc":{at},"seq":1}}"#)
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod oracle;
 mod random;
 mod replays;
 mod show;
+mod simulation;
 mod torture;
 mod truth;

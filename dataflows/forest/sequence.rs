@@ -25,6 +25,9 @@ pub(super) const NIL: u32 = u32::MAX;
 /// The depth of what does not count. Depths and their differences stay under half of it: `PLACES_MAX` sees to that.
 const DEAD: i32 = -(1 << 30);
 
+/// How far up a change of what counts is followed without a splay: most often the first node that is met has another as deep below it.
+const LOOKS_UP_MAX: usize = if cfg!(test) { 2 } else { 32 };
+
 /// Packed to 36 bytes: with the eight-byte alignment of `message` it would be 40.
 #[derive(Clone, Copy)]
 #[repr(Rust, packed(4))]
@@ -69,6 +72,21 @@ impl Sequences {
     pub(super) fn set_tag(&mut self, node: u32, tag: u32) {
         self.nodes[node].tag = tag;
         self.pull(node);
+    }
+
+    /// Marks `node`, wherever it is, as live or not. False where too much above it depends on that: then `splay(node)` and `set_tag` have to
+    /// follow, which work it out and pay for the walk.
+    pub(super) fn set_live(&mut self, mut node: u32, is_live: bool) -> bool {
+        self.nodes[node].tag = self.nodes[node].tag & !1 | u32::from(is_live);
+        for _ in 0..LOOKS_UP_MAX {
+            let Node { up, high, .. } = self.nodes[node];
+            self.pull(node);
+            if self.nodes[node].high == high || up == NIL {
+                return true;
+            }
+            node = up;
+        }
+        false
     }
 
     /// The depth of `node`, which must be at the top.

@@ -1,19 +1,18 @@
 //! Who answers whom: live messages joined with the author of the message they answer, in the same conversation.
 //!
 //! ```text
-//!   held:    (conversation, message) -> author, live or tombstone
-//!   waiting: (conversation, parent)  -> authors of its live answers
+//!   seats: (conversation, message) -> its author, live or tombstone | authors of its live answers
 //! ```
 //!
 //! An answer looks up its parent's author; an author that comes, goes or changes meets all answers so far.
 
 use eddy_schemas::{ConversationId, MessageId, Name, Version};
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::inputs::{Update, Updates};
+use crate::map::Map;
 use crate::sorted::SortedBag;
 
 /// `user` gave (+) or took back (-) answers to `to_user`.
@@ -26,12 +25,20 @@ pub struct Answer {
 
 type Seat = (ConversationId, MessageId);
 
+/// What is known of a seat.
+#[derive(Default)]
+struct Held {
+    /// Of the message that is there, live or tombstone.
+    author: Option<Name>,
+    /// Authors of its live answers.
+    waiting: SortedBag<Name>,
+}
+
 #[derive(Default)]
 struct Answers {
-    held: HashMap<Seat, Name, foldhash::fast::FixedState>,
-    answers: HashMap<Seat, SortedBag<Name>, foldhash::fast::FixedState>,
-    /// This tick's net answers.
-    net: HashMap<(Name, Name), i64, foldhash::fast::FixedState>,
+    seats: Map<Seat, Held>,
+    /// Answers since they were last said.
+    said: Vec<Answer>,
     /// A version that left; most often the next update is its successor, and neither author nor parent changes.
     left: Option<Version>,
 }
@@ -44,31 +51,22 @@ fn answers(version: &Version) -> Option<(Seat, Name)> {
 impl Answers {
     fn change(&mut self, version: &Version, diff: i64) {
         if let Some((parent, user)) = answers(version) {
-            let waiting = self.answers.entry(parent).or_default();
-            waiting.change(user, diff);
-            if waiting.is_empty() {
-                self.answers.remove(&parent);
-            }
-            if let Some(&to_user) = self.held.get(&parent) {
-                self.say(user, to_user, diff);
+            let slot = self.seats.slot(parent);
+            let seat = self.seats.at_mut(slot);
+            seat.waiting.change(user, diff);
+            if let Some(author) = seat.author {
+                say(&mut self.said, user, author, diff);
+            } else if seat.waiting.is_empty() {
+                self.seats.remove(slot);
             }
         }
-        let seat = (version.conversation, version.id);
         let Some(author) = version.user else { return };
-        if diff > 0 {
-            self.held.insert(seat, author);
-        } else {
-            self.held.remove(&seat);
-        }
-        if let Some(waiting) = self.answers.remove(&seat) {
-            waiting.iter().for_each(|user| self.say(user, author, diff));
-            self.answers.insert(seat, waiting);
-        }
-    }
-
-    fn say(&mut self, user: Name, to_user: Name, diff: i64) {
-        if user != to_user {
-            *self.net.entry((user, to_user)).or_default() += diff;
+        let slot = self.seats.slot((version.conversation, version.id));
+        let seat = self.seats.at_mut(slot);
+        seat.author = Some(author).filter(|_| diff > 0);
+        seat.waiting.iter().for_each(|user| say(&mut self.said, user, author, diff));
+        if seat.author.is_none() && seat.waiting.is_empty() {
+            self.seats.remove(slot);
         }
     }
 
@@ -79,10 +77,25 @@ impl Answers {
     }
 }
 
+fn say(said: &mut Vec<Answer>, user: Name, to_user: Name, diff: i64) {
+    if user != to_user {
+        said.push(Answer { user, to_user, diff });
+    }
+}
+
 impl Fold for Answers {
     type Main = Update;
     type Aside = Nothing;
     type Out = Answer;
+
+    fn fetch(&self, update: &Update, step: usize) {
+        let version = &update.version;
+        for message in version.parent.into_iter().chain([version.id]) {
+            if let Some(held) = self.seats.fetch(&(version.conversation, message), step) {
+                held.waiting.fetch();
+            }
+        }
+    }
 
     fn main(&mut self, update: &Update) {
         let version = &update.version;
@@ -102,10 +115,13 @@ impl Fold for Answers {
         self.change(version, 1);
     }
 
+    fn at_once(&mut self, out: &mut Vec<Answer>) {
+        out.append(&mut self.said);
+    }
+
     fn close(&mut self, out: &mut Vec<Answer>) {
         self.leave();
-        let net = self.net.drain().filter(|(_, diff)| *diff != 0);
-        out.extend(net.map(|((user, to_user), diff)| Answer { user, to_user, diff }));
+        out.append(&mut self.said);
     }
 }
 

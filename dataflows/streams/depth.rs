@@ -31,10 +31,13 @@ struct Depth {
 }
 
 impl Depth {
+    fn touch(&mut self, conversation: ConversationId) {
+        self.touched.entry(conversation).or_insert_with(|| self.forest.depth(conversation.bits()));
+    }
+
     fn set(&mut self, version: &Version, seat: Option<Seat>) {
-        let (conversation, forest) = (version.conversation, &mut self.forest);
-        self.touched.entry(conversation).or_insert_with(|| forest.depth(conversation.bits()));
-        forest.set(conversation.bits(), version.id.bits(), seat);
+        self.touch(version.conversation);
+        self.forest.set(version.conversation.bits(), version.id.bits(), seat);
     }
 
     fn leave(&mut self) {
@@ -67,8 +70,14 @@ impl Fold for Depth {
         match self.left {
             Some(left) if (left.id, left.conversation) == (version.id, version.conversation) => {
                 self.left = None;
-                if seat(&left) == seat(version) {
+                let (old, new) = (seat(&left), seat(version));
+                if old == new {
                     return;
+                }
+                if old == (Seat { live: old.live, ..new }) {
+                    self.touch(version.conversation);
+                    let (conversation, message) = (version.conversation.bits(), version.id.bits());
+                    return self.forest.set_live(conversation, message, new.live);
                 }
             }
             _ => self.leave(),

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use eddy_schemas::row::Display;
-use eddy_schemas::{MessageId, Name, name};
+use eddy_schemas::{MessageId, Name};
 
 use crate::calendar::Second;
 use crate::groups::Group;
@@ -42,30 +42,29 @@ pub struct Names {
 
 impl Names {
     /// A live message comes or goes.
-    pub fn change(&mut self, key: Name, created_at: i64, message: MessageId, name: Option<Name>, live: i64) {
+    pub fn change(&mut self, created_at: i64, message: MessageId, name: Option<Name>, live: i64) {
         self.messages = self.messages.checked_add_signed(live).expect("retractions follow assertions");
-        if !names_itself(key) {
+        // Asked of the message, which is of its user's and community's platform: the key's own text is far away.
+        if !message.is_reddit() {
             self.namings.change(Naming { at: Second::new(created_at), message, name }, live);
         }
     }
-}
-
-fn names_itself(key: Name) -> bool {
-    key.as_str().starts_with(name::REDDIT)
 }
 
 impl Group<Name> for Names {
     /// The name to show; a key may be there and have none.
     type Row = Option<Display>;
 
+    fn fetch(&self) {
+        self.namings.fetch();
+    }
+
     fn row(&self, key: &Name) -> Option<Option<Display>> {
         if self.messages == 0 {
-            None
-        } else if names_itself(*key) {
-            Some(Some(Display(*key)))
-        } else {
-            Some(self.namings.last().and_then(|naming| naming.name).map(Display))
+            return None;
         }
+        // Whatever names itself has no namings.
+        Some(self.namings.last().map_or(Some(Display(*key)), |naming| naming.name.map(Display)))
     }
 
     fn is_empty(&self) -> bool {

@@ -13,12 +13,12 @@
 use std::ops::Range;
 
 use eddy_schemas::Name;
-use hashbrown::HashMap;
 
 use crate::batch::Batches;
 use crate::calendar;
 use crate::fold::{Fold, Nothing, fold};
 use crate::inputs::Updates;
+use crate::map::Map;
 use crate::sorted::SortedBag;
 use crate::streams::distinct::{Transition, distinct};
 
@@ -109,7 +109,7 @@ type Poster = (Name, Name);
 
 #[derive(Default)]
 struct State {
-    days: HashMap<Poster, SortedBag<i32>, foldhash::fast::FixedState>,
+    days: Map<Poster, SortedBag<i32>>,
     said: Vec<PosterDay>,
 }
 
@@ -118,8 +118,15 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = PosterDay;
 
+    fn fetch(&self, pair: &Transition<Poster, i32>, step: usize) {
+        if let Some(days) = self.days.fetch(&pair.left, step) {
+            days.fetch();
+        }
+    }
+
     fn main(&mut self, Transition { left: poster, right: day, diff }: &Transition<Poster, i32>) {
-        let days = self.days.entry(*poster).or_default();
+        let slot = self.days.slot(*poster);
+        let days = self.days.at_mut(slot);
         if *diff < 0 {
             assert!(days.remove(day), "retractions follow assertions");
         }
@@ -127,7 +134,7 @@ impl Fold for State {
         if *diff > 0 {
             days.insert(*day);
         } else if days.is_empty() {
-            self.days.remove(poster);
+            self.days.remove(slot);
         }
     }
 

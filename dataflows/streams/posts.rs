@@ -5,14 +5,16 @@
 //!   Telegram   a message without a parent that asks      responded to by the earliest live direct reply of another named user
 //! ```
 //!
-//! Replies wait under the message that they name, whether it is a post or not, live or not: it may become one. Those of the post's own author stand
-//! last among them, so an author who replies a million times costs no one a search; only a post that changes its author orders them
-//! anew.
+//! As elsewhere, a reply is to a message of its own conversation, and a response is not older than what it responds to.
+//!
+//! Replies wait under the message that they name, whether it is a post or not, live or not: it may become one. Those of the post's own
+//! author stand last among them, so an author who replies a million times costs no one a search; only a post that changes its author
+//! orders them anew.
 
-use eddy_schemas::{MessageId, Name, Version};
+use eddy_schemas::{ConversationId, MessageId, Name, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batches, flat_map, route};
+use crate::batch::{Batches, flat_map};
 use crate::calendar::Second;
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
@@ -28,11 +30,12 @@ pub struct Post {
     pub asks: bool,
     /// It is older than what is kept.
     pub sealed: bool,
-    /// Seconds to the first response. (A reply that claims to be older than what it answers is one, too.)
+    /// Seconds to the first response.
     pub response_s: Option<i64>,
 }
 
-/// A post as it was before a tick and as it is now: at most one a message and tick, said where that message's thread is.
+/// A post as it was before a tick and as it is now, said where its conversation is. One that moves to another conversation goes there and
+/// comes here.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct PostChange {
     pub message: MessageId,
@@ -40,17 +43,20 @@ pub struct PostChange {
     pub new: Option<Post>,
 }
 
+/// A message that may be a post, in its conversation.
+type Place = (ConversationId, MessageId);
+
 /// What a live version is to a thread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
     Post { community: Option<Name>, asks: bool },
     Reply,
 }
 
 /// A version in the thread of a post comes (`diff` 1), goes (-1) or is sealed (0).
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct Said {
-    thread: MessageId,
+    thread: Place,
     role: Role,
     user: Option<Name>,
     created_at: Second,
@@ -59,7 +65,8 @@ struct Said {
 
 impl Said {
     fn of(Update { version, diff }: &Update) -> Option<Said> {
-        let (thread, role) = role(version)?;
+        let (message, role) = role(version)?;
+        let thread = (version.conversation, message);
         Some(Said { thread, role, user: version.user, created_at: Second::new(version.created_at?), diff: *diff })
     }
 }
@@ -92,7 +99,7 @@ struct Replies {
     author: Option<Name>,
     /// Whether it is by that author, when, and the user's number.
     replies: SortedBag<(bool, Second, u32)>,
-    /// The earliest by another that was sealed.
+    /// The earliest response that was sealed.
     sealed: Option<Second>,
 }
 
@@ -112,15 +119,16 @@ impl Replies {
     }
 
     /// What is sealed stays as it is: it needs no place among those that may change.
-    fn seal(&mut self, user: Name, at: Second) {
+    fn seal(&mut self, user: Name, at: Second, post: Option<Post>) {
         self.change(user, at, -1);
-        if self.author != Some(user) {
+        if self.author != Some(user) && post.is_some_and(|post| post.created_at <= at) {
             self.sealed = Some(self.sealed.map_or(at, |sealed| sealed.min(at)));
         }
     }
 
-    fn first(&self) -> Option<Second> {
-        let live = self.replies.first().filter(|(own, ..)| !own).map(|(_, at, _)| at);
+    /// The first that is not older than the post.
+    fn first(&self, posted_at: Second) -> Option<Second> {
+        let live = self.replies.from(&(false, posted_at, 0)).next().filter(|(own, ..)| !own).map(|(_, at, _)| at);
         live.into_iter().chain(self.sealed).min()
     }
 }
@@ -131,10 +139,9 @@ impl Thread {
         let Role::Post { community, asks } = said.role else {
             let user = said.user.expect("replies are of named users");
             let replies = self.replies.get_or_insert_default();
-            if diff == 0 {
-                replies.seal(user, said.created_at)
-            } else {
-                replies.change(user, said.created_at, diff)
+            match diff {
+                0 => replies.seal(user, said.created_at, self.post),
+                diff => replies.change(user, said.created_at, diff),
             }
             if replies.replies.is_empty() && replies.author.is_none() && replies.sealed.is_none() {
                 self.replies = None;
@@ -146,7 +153,7 @@ impl Thread {
             1 => {
                 let Said { user, created_at, .. } = *said;
                 self.post = Some(Post { community, user, created_at, asks, sealed: false, response_s: None });
-                if !said.thread.is_submission() {
+                if !said.thread.1.is_submission() {
                     self.replies.get_or_insert_default().follow(user);
                 }
             }
@@ -155,12 +162,12 @@ impl Thread {
     }
 }
 
-impl Group<MessageId> for Thread {
+impl Group<Place> for Thread {
     type Row = Post;
 
-    fn row(&self, _: &MessageId) -> Option<Post> {
+    fn row(&self, _: &Place) -> Option<Post> {
         let post = self.post?;
-        let reply = self.replies.as_ref().and_then(|replies| replies.first());
+        let reply = self.replies.as_ref().and_then(|replies| replies.first(post.created_at));
         let response_s = self.response_s.or(reply.map(|at| at.get() - post.created_at.get()));
         Some(Post { response_s, ..post })
     }
@@ -173,7 +180,7 @@ impl Group<MessageId> for Thread {
 
 #[derive(Default)]
 struct State {
-    threads: Groups<MessageId, Thread>,
+    threads: Groups<Place, Thread>,
     /// What this tick seals. It waits for the tick's last update: until then a post may change.
     sealed: Vec<Said>,
 }
@@ -193,8 +200,9 @@ impl Fold for State {
 
     fn aside(&mut self, (submission, response_s): &(MessageId, Option<i64>)) {
         // Most conversations of a dump have no submission there.
-        if response_s.is_some() || self.threads.get(submission).is_some_and(|thread| thread.response_s.is_some()) {
-            self.threads.touch(*submission).response_s = *response_s;
+        let place = (*submission, *submission);
+        if response_s.is_some() || self.threads.get(&place).is_some_and(|thread| thread.response_s.is_some()) {
+            self.threads.touch(place).response_s = *response_s;
         }
     }
 
@@ -202,14 +210,13 @@ impl Fold for State {
         for said in std::mem::take(&mut self.sealed) {
             self.threads.touch(said.thread).change(&said);
         }
-        self.threads.close(|message, old, new| out.push(PostChange { message, old, new }));
+        self.threads.close(|(_, message), old, new| out.push(PostChange { message, old, new }));
     }
 }
 
 /// Posts as they come, go and are responded to.
 pub fn posts<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, PostChange> {
-    let said = route(flat_map(inputs.by_message(), Said::of), "ByThread", |said: &Said| said.thread.route());
-    // The row of a conversation is where its submission's thread is: both are found by one id.
+    let said = flat_map(inputs.by_conversation(), Said::of);
     let responses = flat_map(inputs.conversations(), |change| {
         let conversation = change.key.conversation;
         conversation.is_submission().then(|| (conversation, change.row.and_then(|row| row.first_response_s)))

@@ -29,6 +29,10 @@ struct Community {
 impl Group<Name> for Community {
     type Row = Communities;
 
+    fn fetch(&self) {
+        self.times.fetch();
+    }
+
     fn row(&self, _: &Name) -> Option<Communities> {
         if self.messages == 0 && self.removed == 0 {
             return None;
@@ -64,6 +68,16 @@ impl Fold for State {
     type Main = Update;
     type Aside = Distinct;
     type Out = RowChange<Communities>;
+
+    fn fetch(&self, update: &Update, step: usize) {
+        if let Some(community) = update.version.community {
+            self.0.fetch(&community, step);
+        }
+    }
+
+    fn fetch_aside(&self, distinct: &Distinct, step: usize) {
+        self.0.fetch(&distinct.community, step);
+    }
 
     fn main(&mut self, update: &Update) {
         let version = &update.version;

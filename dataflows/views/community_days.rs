@@ -53,16 +53,31 @@ impl Group<Key> for Day {
 #[derive(Default)]
 struct State(Groups<Key, Day>);
 
+fn key(update: &Update) -> Option<Key> {
+    let version = &update.version;
+    let (community, created_at) = version.community.zip(version.created_at).filter(|_| update.live() != 0)?;
+    Some((community, i32::try_from(calendar::day(created_at)).expect("times are within a century")))
+}
+
 impl Fold for State {
     type Main = Update;
     type Aside = PosterDay;
     type Out = RowChange<CommunityDays>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        if let Some(key) = key(update) {
+            self.0.fetch(&key, step);
+        }
+    }
+
+    fn fetch_aside(&self, day: &PosterDay, step: usize) {
+        self.0.fetch(&(day.community, day.day), step);
+    }
+
     fn main(&mut self, update: &Update) {
-        let (version, live) = (&update.version, update.live());
-        let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
-        let day = i32::try_from(calendar::day(created_at)).expect("times are within a century");
-        self.0.touch((community, day)).messages += live;
+        if let Some(key) = key(update) {
+            self.0.touch(key).messages += update.live();
+        }
     }
 
     fn aside(&mut self, day: &PosterDay) {

@@ -2,13 +2,13 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityHours, CommunityHoursKey};
-use hashbrown::HashMap;
 
 use crate::batch::Batches;
 use crate::calendar;
 use crate::fold::{Fold, Nothing, fold};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
+use crate::map::Map;
 use crate::outputs::RowChange;
 
 pub type Row = CommunityHours;
@@ -35,7 +35,13 @@ impl Group<Key> for Hour {
 struct State {
     hours: Groups<Key, Hour>,
     /// Live messages of a user in an hour of a community.
-    posters: HashMap<(Key, Name), u32, foldhash::fast::FixedState>,
+    posters: Map<(Key, Name), u32>,
+}
+
+fn key(update: &Update) -> Option<Key> {
+    let version = &update.version;
+    let (community, created_at) = version.community.zip(version.created_at).filter(|_| update.live() != 0)?;
+    Some((community, i32::try_from(calendar::hour(created_at)).expect("times are within a century")))
 }
 
 impl Fold for State {
@@ -43,14 +49,21 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = RowChange<CommunityHours>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        let Some(key) = key(update) else { return };
+        self.hours.fetch(&key, step);
+        if let Some(user) = update.version.user {
+            self.posters.fetch(&(key, user), step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
-        let (version, live) = (&update.version, update.live());
-        let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
-        let key = (community, i32::try_from(calendar::hour(created_at)).expect("times are within a century"));
+        let Some(key) = key(update) else { return };
+        let live = update.live();
         let hour = self.hours.touch(key);
         hour.messages += live;
-        if let Some(user) = version.user {
-            hour.posters += count(&mut self.posters, (key, user), live);
+        if let Some(user) = update.version.user {
+            hour.posters += self.posters.count((key, user), live);
         }
     }
 
@@ -58,25 +71,6 @@ impl Fold for State {
         self.hours.close(|(community, hour), _, row| {
             out.push(RowChange { key: CommunityHoursKey { community, hour: i64::from(hour) }, row });
         });
-    }
-}
-
-/// Adds to a count; +1 where the key came into being, -1 where it ended, else 0.
-pub(super) fn count<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u32, foldhash::fast::FixedState>, key: K, diff: i64) -> i64 {
-    match counts.entry(key) {
-        hashbrown::hash_map::Entry::Vacant(entry) => {
-            entry.insert(1);
-            assert_eq!(diff, 1, "retractions follow assertions");
-            1
-        }
-        hashbrown::hash_map::Entry::Occupied(entry) if *entry.get() == 1 && diff < 0 => {
-            entry.remove();
-            -1
-        }
-        hashbrown::hash_map::Entry::Occupied(mut entry) => {
-            *entry.get_mut() = entry.get().checked_add_signed(diff as i32).expect("counts stay below 2^32");
-            0
-        }
     }
 }
 

@@ -20,10 +20,16 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = RowChange<CommunityNames>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        if let Some(community) = update.version.community {
+            self.0.fetch(&community, step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         if let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) {
-            self.0.touch(community).change(community, created_at, version.id, version.community_name, live);
+            self.0.touch(community).change(created_at, version.id, version.community_name, live);
         }
     }
 

@@ -2,7 +2,6 @@
 
 use eddy_schemas::rows::{Messages, MessagesKey};
 use eddy_schemas::{MessageId, Version};
-use hashbrown::HashMap;
 
 use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
@@ -10,6 +9,9 @@ use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
 
 pub type Row = Messages;
+
+/// Room that is kept from tick to tick.
+const CHANGES_KEPT: usize = 1 << 16;
 
 fn row(version: &Version) -> Option<Messages> {
     Some(Messages {
@@ -24,9 +26,20 @@ fn row(version: &Version) -> Option<Messages> {
     })
 }
 
-/// Rows before and now of the messages that this tick changed.
+/// A change, as it came.
+struct Changed {
+    /// The row that came (`asserted`) or went.
+    row: Option<Messages>,
+    asserted: bool,
+}
+
+/// What this tick changed.
 #[derive(Default)]
-struct State(HashMap<MessageId, [Option<Messages>; 2], foldhash::fast::FixedState>);
+struct State {
+    changes: Vec<Changed>,
+    /// Which message each is of.
+    order: Vec<(MessageId, u32)>,
+}
 
 impl Fold for State {
     type Main = Update;
@@ -34,18 +47,27 @@ impl Fold for State {
     type Out = RowChange<Messages>;
 
     fn main(&mut self, update: &Update) {
-        let row = row(&update.version);
-        let asserted = update.diff > 0;
-        let entry = self.0.entry(update.version.id).or_insert_with(|| [if asserted { None } else { row }, None]);
-        entry[1] = row.filter(|_| asserted);
+        let at = u32::try_from(self.changes.len()).expect("fewer than 2^32 changes a tick");
+        self.order.push((update.version.id, at));
+        self.changes.push(Changed { row: row(&update.version), asserted: update.diff > 0 });
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Messages>>) {
-        for (message, [old, row]) in self.0.drain() {
+        // Most messages come in the order of their ids: a sort that sees runs has little to do.
+        self.order.sort();
+        for of_message in self.order.chunk_by(|a, b| a.0 == b.0) {
+            let (message, first) = of_message[0];
+            let (first, last) = (&self.changes[first as usize], &self.changes[of_message[of_message.len() - 1].1 as usize]);
+            let old = first.row.filter(|_| !first.asserted);
+            let row = last.row.filter(|_| last.asserted);
             if row != old {
                 out.push(RowChange { key: MessagesKey { message }, row });
             }
         }
+        self.order.clear();
+        self.changes.clear();
+        self.order.shrink_to(CHANGES_KEPT);
+        self.changes.shrink_to(CHANGES_KEPT);
     }
 }
 

@@ -33,6 +33,10 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = RowChange<Replies>;
 
+    fn fetch(&self, answer: &Answer, step: usize) {
+        self.0.fetch(&(answer.user, answer.to_user), step);
+    }
+
     fn main(&mut self, answer: &Answer) {
         self.0.touch((answer.user, answer.to_user)).0 += answer.diff;
     }

@@ -33,8 +33,7 @@ fn day_post(post: Option<Post>, diff: i8) -> Option<DayPost> {
     let post = post?;
     let day = i32::try_from(calendar::day(post.created_at.get())).expect("times are within a century");
     let answered_s = post.response_s.filter(|response| *response <= ANSWERED_S);
-    // A response before its post, by its own account, is at most a century early.
-    let answered_s = answered_s.map(|response| i32::try_from(response.max(i64::from(i32::MIN))).expect("at most a day"));
+    let answered_s = answered_s.map(|response| i32::try_from(response).expect("at most a day"));
     Some(DayPost { community: post.community?, day, answered_s, diff })
 }
 

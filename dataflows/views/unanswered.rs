@@ -11,7 +11,7 @@ use eddy_schemas::MessageId;
 use eddy_schemas::rows::{Unanswered, UnansweredKey};
 use hashbrown::HashMap;
 
-use crate::batch::Batches;
+use crate::batch::{Batches, route};
 use crate::calendar::Calendar;
 use crate::fold::{Fold, fold_with};
 use crate::inputs::{Inputs, Moment};
@@ -27,8 +27,8 @@ struct State {
     /// The watermark at the end of the tick before, and now.
     before: i64,
     now: i64,
-    /// Of this tick.
-    changes: Vec<PostChange>,
+    /// Posts before and now that this tick changed.
+    changes: HashMap<MessageId, [Option<Post>; 2], foldhash::fast::FixedState>,
     ahead: Calendar<HashMap<MessageId, Unanswered, foldhash::fast::FixedState>>,
 }
 
@@ -68,7 +68,10 @@ impl Fold for State {
     type Out = RowChange<Unanswered>;
 
     fn main(&mut self, change: &PostChange) {
-        self.changes.push(*change);
+        // A post that moves to another conversation goes in one change and comes in another.
+        let [old, new] = self.changes.entry(change.message).or_default();
+        *old = old.or(change.old);
+        *new = new.or(change.new);
     }
 
     fn aside(&mut self, moment: &Moment) {
@@ -77,7 +80,7 @@ impl Fold for State {
 
     fn close(&mut self, out: &mut Vec<RowChange<Unanswered>>) {
         let mut say = |message, row| out.push(RowChange { key: UnansweredKey { message }, row });
-        for PostChange { message, old, new } in std::mem::take(&mut self.changes) {
+        for (message, [old, new]) in std::mem::take(&mut self.changes) {
             let old = waiting(old).and_then(|waiting| self.leave(message, waiting));
             let new = waiting(new).and_then(|waiting| self.enter(message, waiting));
             if old != new {
@@ -92,6 +95,7 @@ impl Fold for State {
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Unanswered>> {
-    let state = State { before: i64::MIN, now: i64::MIN, changes: vec![], ahead: Calendar::default() };
-    fold_with(inputs.posts(), inputs.moments(), "Unanswered", state)
+    let state = State { before: i64::MIN, now: i64::MIN, changes: HashMap::default(), ahead: Calendar::default() };
+    let posts = route(inputs.posts(), "ByPost", |change: &PostChange| change.message.route());
+    fold_with(posts, inputs.moments(), "Unanswered", state)
 }

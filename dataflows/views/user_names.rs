@@ -20,10 +20,16 @@ impl Fold for State {
     type Aside = Nothing;
     type Out = RowChange<UserNames>;
 
+    fn fetch(&self, update: &Update, step: usize) {
+        if let Some(user) = update.version.user {
+            self.0.fetch(&user, step);
+        }
+    }
+
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         if let (Some(user), Some(created_at), true) = (version.user, version.created_at, live != 0) {
-            self.0.touch(user).change(user, created_at, version.id, version.user_name, live);
+            self.0.touch(user).change(created_at, version.id, version.user_name, live);
         }
     }
 

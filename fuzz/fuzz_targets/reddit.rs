@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use eddy_schemas::Place;
-use eddy_schemas::parse::{Context, Parser, parse, parse_full, parse_scan};
+use eddy_schemas::parse::{Context, Parsed, Parser, parse, parse_full, parse_scan};
 use libfuzzer_sys::fuzz_target;
 
 thread_local! {
@@ -24,6 +24,11 @@ fuzz_target!(|data: &[u8]| {
             // Once as the records before have it, and again with what this one taught.
             for _ in 0..3 {
                 assert_eq!(parser.parse(raw, &context), full);
+                let text = match &full {
+                    Parsed::Version(_, text) => text.as_deref(),
+                    Parsed::Ignored(_) | Parsed::Dead(_) => None,
+                };
+                assert_eq!(parser.text(raw, &context).as_deref(), text);
             }
         }
     });

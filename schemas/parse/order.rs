@@ -22,7 +22,7 @@ const KEYS_MAX: usize = 128;
 /// An entry whose value changed so often is not tried whole again.
 const CHANGES_MAX: u8 = 16;
 
-type Words = [u64; BYTES_MAX / 8];
+type Bytes = [u8; BYTES_MAX];
 
 /// The keys of the records before. The default remembers none.
 #[derive(Debug, Default)]
@@ -34,14 +34,14 @@ pub(super) struct Order {
 /// An entry as it was written, from the first quote of its key.
 #[derive(Clone, Debug)]
 struct Known {
-    words: Words,
-    /// Ones in the bytes up to the value.
-    key: Words,
-    /// Ones in the bytes up to the next key.
-    entry: Words,
-    key_bytes: usize,
+    bytes: Bytes,
+    /// A bit for each byte up to the value.
+    key: u32,
+    /// A bit for each byte up to the next key.
+    entry: u32,
+    key_bytes: u8,
     /// 0 where only the key is known.
-    entry_bytes: usize,
+    entry_bytes: u8,
     meaning: Meaning,
     /// The key, the value was another last time. Twice, and that takes the place: now and then a record is different.
     missed: bool,
@@ -67,22 +67,16 @@ impl Order {
     #[inline(always)]
     pub fn find(&mut self, nth: usize, line: &[u8], at: usize) -> Found {
         let (Some(known), Some(rest)) = (self.keys.get_mut(nth), line.get(at..)) else { return Found::Nothing };
-        let start = match rest.first_chunk() {
-            Some(start) => words(start),
-            None => padded(rest).0,
+        let differs = match rest.first_chunk() {
+            Some(start) => differs(start, &known.bytes),
+            None => differs(&padded(rest), &known.bytes),
         };
-        let (mut key, mut entry) = (0, 0);
-        for (at, word) in start.into_iter().enumerate() {
-            let differs = word ^ known.words[at];
-            key |= differs & known.key[at];
-            entry |= differs & known.entry[at];
-        }
-        if entry == 0 && known.entry_bytes > 0 {
+        if differs & known.entry == 0 && known.entry_bytes > 0 {
             known.changed = false;
-            Found::Entry(known.entry_bytes)
-        } else if key == 0 {
+            Found::Entry(usize::from(known.entry_bytes))
+        } else if differs & known.key == 0 {
             known.missed = false;
-            Found::Key(known.key_bytes, known.meaning)
+            Found::Key(usize::from(known.key_bytes), known.meaning)
         } else {
             Found::Nothing
         }
@@ -115,8 +109,18 @@ impl Order {
 
 impl Known {
     fn new(key: &[u8], meaning: Meaning) -> Known {
-        let (words, ones) = padded(key);
-        Known { words, key: ones, entry: ones, key_bytes: key.len(), entry_bytes: 0, meaning, missed: false, changed: false, changes: 0 }
+        let (bytes, bits) = (padded(key), bits(key.len()));
+        Known {
+            bytes,
+            key: bits,
+            entry: bits,
+            key_bytes: key.len() as u8,
+            entry_bytes: 0,
+            meaning,
+            missed: false,
+            changed: false,
+            changes: 0,
+        }
     }
 
     #[cold]
@@ -127,24 +131,38 @@ impl Known {
         }
         self.changed = false;
         self.changes += 1;
-        (self.words, self.entry) = padded(written);
-        self.entry_bytes = if self.changes < CHANGES_MAX { written.len() } else { 0 };
+        (self.bytes, self.entry) = (padded(written), bits(written.len()));
+        self.entry_bytes = if self.changes < CHANGES_MAX { written.len() as u8 } else { 0 };
     }
 }
 
-#[inline(always)]
-fn words(bytes: &[u8; BYTES_MAX]) -> Words {
-    let mut words = [0; BYTES_MAX / 8];
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    words
-}
-
-/// At most [`BYTES_MAX`] bytes, followed by zeroes; and ones where the bytes are.
-fn padded(written: &[u8]) -> (Words, Words) {
-    let (mut bytes, mut ones) = ([0; BYTES_MAX], [0; BYTES_MAX]);
+/// At most [`BYTES_MAX`] bytes, followed by zeroes.
+fn padded(written: &[u8]) -> Bytes {
+    let mut bytes = [0; BYTES_MAX];
     bytes[..written.len()].copy_from_slice(written);
-    ones[..written.len()].fill(0xff);
-    (words(&bytes), words(&ones))
+    bytes
+}
+
+/// A bit for each of so many bytes, from the lowest.
+fn bits(bytes: usize) -> u32 {
+    u32::try_from((1u64 << bytes) - 1).expect("at most 32 bytes")
+}
+
+/// A bit for each byte that is another.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn differs(a: &Bytes, b: &Bytes) -> u32 {
+    use std::arch::x86_64::*;
+    // SAFETY: SSE2 is part of x86_64; the loads are unaligned and of the 32 bytes that `a` and `b` are.
+    unsafe {
+        let half = |bytes: &Bytes, at: usize| _mm_loadu_si128(bytes.as_ptr().add(at).cast());
+        let same = |at| _mm_movemask_epi8(_mm_cmpeq_epi8(half(a, at), half(b, at))) as u32;
+        !(same(0) | same(16) << 16)
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn differs(a: &Bytes, b: &Bytes) -> u32 {
+    a.iter().zip(b).enumerate().map(|(at, (a, b))| u32::from(a != b) << at).sum()
 }

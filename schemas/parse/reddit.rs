@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::text::{asks, body, characters, is_ended, text_hash, title_and_selftext};
+use super::text::{self, Text, asks, characters, is_ended, text_hash, title_and_selftext};
 use super::value::Value;
 use super::{Context, Parser, Read, Rejected};
 use crate::{MessageId, Version};
@@ -68,13 +68,81 @@ enum Op {
     Delete,
 }
 
+/// What an object says, checked: everything that could make it no version has been looked at.
+struct Checked<'b> {
+    thing: Thing,
+    id: &'b str,
+    /// A comment's only.
+    link: &'b str,
+    parent: Option<&'b str>,
+    author: Option<&'b str>,
+    subreddit: Option<&'b str>,
+    score: Option<i64>,
+    created_at: Option<i64>,
+    edited_at: Option<i64>,
+    version: i64,
+    ended: bool,
+    edited: bool,
+}
+
 /// Reads one object; `thing` is known where it came in a listing.
 pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &Context, parser: &mut Parser) -> Read<'a> {
+    let (checked, text) = check(thing, fields, context, &mut parser.text)?;
+    let (id, conversation) = match checked.thing {
+        Thing::Submission => (MessageId::submission(checked.id), MessageId::submission(checked.id)),
+        Thing::Comment => (MessageId::comment(checked.id), MessageId::submission(checked.link)),
+    };
+    let community = checked.subreddit.map(|name| parser.known.name(name));
+    let user = checked.author.map(|name| parser.known.name(name));
+    let words = text.as_ref().map(|text| text.get(&parser.text));
+    let version = Version {
+        id,
+        conversation,
+        parent: checked.parent.map(MessageId::fullname),
+        community,
+        user,
+        user_name: None,
+        community_name: None,
+        created_at: checked.created_at,
+        edited_at: checked.edited_at,
+        score: checked.score,
+        version: checked.version,
+        update_id: None,
+        characters: words.map_or(0, characters),
+        text_hash: words.map(text_hash),
+        place: context.place,
+        tombstone: checked.ended,
+        edited: checked.edited,
+        bot: checked.author.is_some_and(|author| parser.is_bot(author)),
+        asks: words.is_some_and(asks),
+    };
+    Ok((version, text))
+}
+
+/// The text of one object that [`read`] would make a version of, without making it.
+pub(super) fn read_text<'a>(
+    thing: Option<Thing>,
+    fields: &mut Fields<'a>,
+    context: &Context,
+    scratch: &mut String,
+) -> Result<Option<Text<'a>>, Rejected> {
+    check(thing, fields, context, scratch).map(|(_, text)| text)
+}
+
+#[inline(always)]
+fn check<'a, 'b>(
+    thing: Option<Thing>,
+    fields: &'b mut Fields<'a>,
+    context: &Context,
+    scratch: &mut String,
+) -> Result<(Checked<'b>, Option<Text<'a>>), Rejected> {
     let op = op(&fields.op)?;
     let thing = match thing {
         Some(thing) => thing,
         None => shape(op, fields)?,
     };
+    let (body, title, selftext) = (mem::take(&mut fields.body), mem::take(&mut fields.title), mem::take(&mut fields.selftext));
+    let fields = &*fields;
     let id = id(thing, &fields.id)?;
     let seq = match fields.seq {
         Value::Missing => None,
@@ -93,12 +161,12 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &
     let (text, ended) = match (op, thing) {
         (Op::Delete, _) => (None, true),
         (_, Thing::Comment) => {
-            let text = body(mem::take(&mut fields.body), &mut parser.text)?;
-            let ended = is_ended(text.get(&parser.text));
+            let text = text::body(body, scratch)?;
+            let ended = is_ended(text.get(scratch));
             (Some(text), ended)
         }
         (_, Thing::Submission) => {
-            let (text, ended) = title_and_selftext(mem::take(&mut fields.title), mem::take(&mut fields.selftext), &mut parser.text)?;
+            let (text, ended) = title_and_selftext(title, selftext, scratch)?;
             (Some(text), ended)
         }
     };
@@ -106,36 +174,13 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &
         return Err(Rejected::Dead("created_utc"));
     }
     let version = seq.or(latest).ok_or(Rejected::Dead("no_version"))?;
-    let (id, conversation) = match (thing, link) {
-        (Thing::Submission, _) => (MessageId::submission(id), MessageId::submission(id)),
-        (Thing::Comment, Some(link)) => (MessageId::comment(id), MessageId::submission(link)),
+    let link = match (thing, link) {
         (Thing::Comment, None) => return Err(Rejected::Ignored("no_conversation")),
+        (_, link) => link.unwrap_or_default(),
     };
-    let community = subreddit.map(|name| parser.known.name(name));
-    let user = author.map(|name| parser.known.name(name));
-    let words = text.as_ref().map(|text| text.get(&parser.text));
-    let version = Version {
-        id,
-        conversation,
-        parent: parent.map(MessageId::fullname),
-        community,
-        user,
-        user_name: None,
-        community_name: None,
-        created_at,
-        edited_at,
-        score,
-        version,
-        update_id: None,
-        characters: words.map_or(0, characters),
-        text_hash: words.map(text_hash),
-        place: context.place,
-        tombstone: ended,
-        edited: op == Op::Update || edited_at.is_some() || fields.edited == Value::Bool(true),
-        bot: author.is_some_and(|author| parser.is_bot(author)),
-        asks: words.is_some_and(asks),
-    };
-    Ok((version, text))
+    let edited = op == Op::Update || edited_at.is_some() || fields.edited == Value::Bool(true);
+    let checked = Checked { thing, id, link, parent, author, subreddit, score, created_at, edited_at, version, ended, edited };
+    Ok((checked, text))
 }
 
 fn op(op: &Value<'_>) -> Result<Op, Rejected> {

@@ -52,7 +52,15 @@ pub(super) enum Text<'a> {
     Owned(String),
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    pub fn into_cow(self, scratch: &'a str) -> Cow<'a, str> {
+        match self {
+            Text::Line(text) => Cow::Borrowed(text),
+            Text::Scratch => Cow::Borrowed(scratch),
+            Text::Owned(text) => Cow::Owned(text),
+        }
+    }
+
     pub fn get<'b>(&'b self, scratch: &'b str) -> &'b str {
         match self {
             Text::Line(text) => text,

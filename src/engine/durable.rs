@@ -97,6 +97,8 @@ pub enum Fsync {
     Within(Duration),
     /// Before the tick closes.
     Tick,
+    /// When [`Durable::sync`] is called; and snapshots are made when [`Durable::take_snapshot`] is. Nothing is done beside the work.
+    Asked,
 }
 
 /// What a worker's parser says at the end of a tick.
@@ -125,6 +127,30 @@ pub struct Durable {
     /// Threads beside the work.
     syncer: Option<Beside>,
     snapshots: Mutex<Option<Beside>>,
+    /// Who makes snapshots where no thread does.
+    asked: Mutex<Option<Keeper>>,
+}
+
+/// Makes snapshots.
+struct Keeper {
+    journal: Arc<Journal>,
+    referred: Arc<dyn Referred>,
+    recovery_point: Arc<AtomicU64>,
+    snapshots: Snapshots,
+}
+
+impl Keeper {
+    /// There are frames to make one of.
+    fn has_work(&self) -> bool {
+        self.journal.sealed_end() > self.journal.range().start
+    }
+
+    fn take(&mut self) -> Result<(), Error> {
+        let upto = self.recovery_point.load(Ordering::Acquire);
+        // What a snapshot refers to has no frames that could be read again.
+        self.referred.sync().map_err(Error::Referred)?;
+        self.snapshots.take(&self.journal, upto)
+    }
 }
 
 /// Why nothing is written any more. Once it has happened it stays so, though it is told only once.
@@ -193,6 +219,7 @@ impl Durable {
             failed,
             syncer,
             snapshots: Mutex::default(),
+            asked: Mutex::default(),
         })
     }
 
@@ -203,20 +230,22 @@ impl Durable {
     }
 
     /// Makes snapshots from now on, beside the work, whenever a segment of the journal is sealed.
-    pub fn keep_small(&self, mut snapshots: Snapshots) -> io::Result<()> {
-        let (journal, referred, point) = (Arc::clone(&self.journal), Arc::clone(&self.referred), Arc::clone(&self.recovery_point));
+    pub fn keep_small(&self, snapshots: Snapshots) -> io::Result<()> {
+        let (journal, referred, recovery_point) = (Arc::clone(&self.journal), Arc::clone(&self.referred), Arc::clone(&self.recovery_point));
+        let mut keeper = Keeper { journal, referred, recovery_point, snapshots };
+        if self.fsync == Fsync::Asked {
+            *self.asked.lock() = Some(keeper);
+            return Ok(());
+        }
         let mut not_before = Instant::now();
         let work = move || {
-            if journal.sealed_end() == journal.range().start || Instant::now() < not_before {
+            if !keeper.has_work() || Instant::now() < not_before {
                 return;
             }
-            let upto = point.load(Ordering::Acquire);
-            // What a snapshot refers to has no frames that could be read again.
-            let synced = referred.sync().map_err(Error::Referred);
             not_before = Instant::now();
-            match synced.and_then(|()| snapshots.take(&journal, upto)) {
+            match keeper.take() {
                 // Whatever is left waits for a sink.
-                Ok(()) if journal.sealed_end() > journal.range().start => not_before += SNAPSHOT_LOOK,
+                Ok(()) if keeper.has_work() => not_before += SNAPSHOT_LOOK,
                 Ok(()) => {}
                 Err(e) => {
                     // The frames stay until one can be made.
@@ -227,6 +256,11 @@ impl Durable {
         };
         *self.snapshots.lock() = Some(beside("eddy-snapshot", SNAPSHOT_LOOK, work)?);
         Ok(())
+    }
+
+    /// Makes a snapshot, where nothing is done beside the work ([`Fsync::Asked`]) and there is something to make it of.
+    pub fn take_snapshot(&self) -> Result<(), Error> {
+        self.asked.lock().as_mut().filter(|keeper| keeper.has_work()).map_or(Ok(()), Keeper::take)
     }
 
     /// What is there has been fed: from now on frames are written.

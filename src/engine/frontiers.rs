@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+/// Steps after which a tick that has not closed never will.
+const STEPS_MAX: usize = 1 << 20;
+
 struct State {
     /// The least tick that each worker may still say something of; `None`: it has ended.
     frontiers: Vec<Option<u64>>,
@@ -16,11 +19,26 @@ struct State {
 pub struct Frontiers {
     state: Mutex<State>,
     moved: Condvar,
+    /// What who waits does meanwhile, where no thread does it.
+    step: Option<fn() -> bool>,
 }
 
 impl Frontiers {
-    pub fn new(workers: usize) -> Self {
-        Frontiers { state: Mutex::new(State { frontiers: vec![Some(0); workers], open: VecDeque::new() }), moved: Condvar::new() }
+    pub fn new(workers: usize, step: Option<fn() -> bool>) -> Self {
+        let state = State { frontiers: vec![Some(0); workers], open: VecDeque::new() };
+        Frontiers { state: Mutex::new(state), moved: Condvar::new(), step }
+    }
+
+    /// Steps until it is so; nothing where threads step.
+    fn step_until(&self, done: impl Fn(&State) -> bool) {
+        let Some(step) = self.step else { return };
+        for _ in 0..STEPS_MAX {
+            if done(&self.state.lock()) {
+                return;
+            }
+            step();
+        }
+        panic!("a tick does not close");
     }
 
     pub(super) fn opened(&self, tick: u64) {
@@ -50,6 +68,7 @@ impl Frontiers {
     }
 
     pub(super) fn wait_in_flight(&self, ticks_max: usize) {
+        self.step_until(|state| state.open.len() <= ticks_max);
         let mut state = self.state.lock();
         while state.open.len() > ticks_max {
             self.moved.wait(&mut state);
@@ -58,6 +77,7 @@ impl Frontiers {
 
     /// Waits until `tick` has closed everywhere; false where that takes longer than `timeout`.
     pub fn wait(&self, tick: u64, timeout: Duration) -> bool {
+        self.step_until(|state| state.frontier() > tick);
         let until = std::time::Instant::now() + timeout;
         let mut state = self.state.lock();
         while state.frontier() <= tick {

@@ -17,7 +17,7 @@ use crate::texts::Texts;
 
 /// Room that is kept from tick to tick.
 const CHANGED_KEPT: usize = 1 << 16;
-const BUFFER_BYTES_KEPT: usize = 4 << 20;
+const BUFFER_BYTES_KEPT: usize = 16 << 20;
 
 /// One worker's share of the messages.
 pub struct Ingest {

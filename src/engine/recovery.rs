@@ -17,6 +17,7 @@ use eddy_schemas::stored;
 use super::durable::{Durable, Fsync, NoRoom, Referred, Ticks};
 use super::snapshot::Snapshots;
 use super::{Engine, Error, durable};
+use crate::files::{self, Files};
 use crate::journal::{self, Journal};
 
 /// Versions of a snapshot that are fed at once, and in one tick.
@@ -48,9 +49,15 @@ pub struct Step<'a> {
 impl Kept {
     /// Opens or makes a state.
     pub fn open(config: &Config) -> Result<Kept, durable::Error> {
+        Self::open_in(&files::disk(), config)
+    }
+
+    /// The same among other files than the disk's.
+    pub fn open_in(files: &Arc<dyn Files>, config: &Config) -> Result<Kept, durable::Error> {
         let segments = journal::Config { segment_bytes: config.snapshot_bytes, ..journal::Config::default() };
-        let journal = Arc::new(Journal::open(&config.folder.join("state"), segments)?);
-        let snapshots = Snapshots::open(&config.folder.join("snapshots"))?;
+        let journal = Arc::new(Journal::open_in(Arc::clone(files), &config.folder.join("state"), segments)?);
+        let snapshots = Snapshots::open_in(Arc::clone(files), &config.folder.join("snapshots"))?;
+        snapshots.check(&journal)?;
         Ok(Kept { journal, snapshots })
     }
 

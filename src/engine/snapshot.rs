@@ -50,14 +50,10 @@ pub struct Manifest {
     pub tick: u64,
     pub binding: String,
     pub tally: Tally,
+    /// The first frame of later ticks; frames before it are let go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    needed: Option<u64>,
     runs: Vec<Run>,
-}
-
-impl Manifest {
-    /// Of the next run.
-    fn number(&self) -> u64 {
-        self.runs.last().map_or(0, |run| run.number) + 1
-    }
 }
 
 /// Oldest first.
@@ -86,9 +82,18 @@ impl Snapshots {
         files.make_folder(dir).map_err(at(dir))?;
         let path = dir.join("snapshot.json");
         let manifest = record::read_in(&*files, &path, FORMAT)?.unwrap_or_default();
+        // A killed process may have named a snapshot and not have come to sync that: what it does not name goes only after it.
+        files.sync_folder(dir).map_err(at(dir))?;
         let snapshots = Snapshots { files, dir: dir.to_owned(), manifest };
         snapshots.sweep().map_err(at(dir))?;
         Ok(snapshots)
+    }
+
+    /// Of the next run: no run has it, not even one of a snapshot that was named and may not be.
+    fn number(&self) -> Result<u64, Error> {
+        let names = self.files.names(&self.dir).map_err(at(&self.dir))?;
+        let there = names.iter().filter_map(|name| name.strip_prefix("run-")?.parse().ok());
+        Ok(there.chain(self.manifest.runs.iter().map(|run| run.number)).max().unwrap_or(0) + 1)
     }
 
     /// Removes runs that are not named.
@@ -98,6 +103,15 @@ impl Snapshots {
             if (name.starts_with("run-") && !named) || name.starts_with(".new-") {
                 self.files.remove(&self.dir.join(name))?;
             }
+        }
+        Ok(())
+    }
+
+    /// The frames of the ticks after the snapshot are there: none was let go for a later snapshot, which is lost.
+    pub fn check(&self, journal: &Journal) -> Result<(), Error> {
+        let needed = self.manifest.needed.or((self.manifest.tick == 0).then_some(0));
+        if needed.is_some_and(|needed| needed < journal.range().start) {
+            return Err(damaged(&self.dir.join("snapshot.json"), "it is older than the frames that are left: the newest"));
         }
         Ok(())
     }
@@ -129,7 +143,7 @@ impl Snapshots {
         if next.tick == self.manifest.tick {
             return Ok(());
         }
-        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, next.number())?;
+        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame"))? {
             run.version(row)?;
         }
@@ -137,6 +151,7 @@ impl Snapshots {
             run.letter(&serde_json::to_vec(&letter).expect("a dead letter is JSON"))?;
         }
         next.runs.push(run.end()?);
+        next.needed = Some(ticks.needed());
         self.publish(next)?;
         // If we crash here, the frames are there twice; those up to the snapshot's tick are left out.
         journal.truncate_before(ticks.needed())?;
@@ -156,7 +171,7 @@ impl Snapshots {
         }
         let mut next = self.manifest.clone();
         let mut merge = Merge::new(&*self.files, &self.dir, &runs[first..])?;
-        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, next.number())?;
+        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         while let Some(row) = merge.version()? {
             run.version(row)?;
         }
@@ -192,19 +207,33 @@ fn damaged(path: &Path, what: &str) -> Error {
 
 /// The last version of each id in some frames' rows, by id.
 fn newest(frames: &[Vec<u8>]) -> Result<Vec<&[u8]>, Malformed> {
+    /// Where a row stands: the frame's number, then the place in it.
+    const OFFSET_BITS: u32 = 40;
+    let row = |place: u64| stored::split(&frames[(place >> OFFSET_BITS) as usize][(place & ((1 << OFFSET_BITS) - 1)) as usize..]);
     let mut all = vec![];
-    for mut rest in frames.iter().map(Vec::as_slice) {
+    for (number, frame) in frames.iter().enumerate() {
+        let mut rest = frame.as_slice();
         while !rest.is_empty() {
             let (row, after) = stored::split(rest)?;
-            all.push((stored::id(row)?, row));
+            all.push((head_of(stored::id(row)?), (number as u64) << OFFSET_BITS | (frame.len() - rest.len()) as u64));
             rest = after;
         }
     }
-    // Those that came later come first among their like: the sort is stable.
-    all.reverse();
-    all.sort_by(|a, b| a.0.cmp(b.0));
-    all.dedup_by(|earlier, last| earlier.0 == last.0);
-    Ok(all.into_iter().map(|(_, row)| row).collect())
+    let row = |place| row(place).expect("read above").0;
+    let id = |place| stored::id(row(place)).expect("read above");
+    // The first bytes tell nearly all ids apart; of one id the version that came last comes first.
+    let by_id = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(id(b.1))).then(b.1.cmp(&a.1));
+    all.sort_unstable_by(by_id);
+    all.dedup_by(|earlier, last| earlier.0 == last.0 && id(earlier.1) == id(last.1));
+    Ok(all.into_iter().map(|(_, place)| row(place)).collect())
+}
+
+/// The first bytes of an id, as a number that sorts as they do.
+fn head_of(id: &[u8]) -> u64 {
+    let mut head = [0; size_of::<u64>()];
+    let length = id.len().min(head.len());
+    head[..length].copy_from_slice(&id[..length]);
+    u64::from_be_bytes(head)
 }
 
 /// Writes a run beside its place.
@@ -259,7 +288,9 @@ impl Writer {
         let Writer { files, file, new, path, run, .. } = self;
         let end = || {
             file.into_inner().map_err(io::IntoInnerError::into_error)?.file.sync()?;
-            files.rename(&new, &path)
+            files.rename(&new, &path)?;
+            // Who names it relies on its name.
+            files.sync_folder(path.parent().expect("it is in the snapshots' folder"))
         };
         end().map_err(at(&new))?;
         Ok(run)
@@ -293,7 +324,7 @@ impl Reader {
     fn new(files: &dyn Files, dir: &Path, run: &Run) -> Result<Self, Error> {
         let path = dir.join(run_name(run.number));
         let file = files.open(&path, Open::Read).map_err(at(&path))?;
-        if file.len().map_err(at(&path))? != run.bytes {
+        if file.size().map_err(at(&path))? != run.bytes {
             return Err(damaged(&path, "its length"));
         }
         let mut reader = Reader {

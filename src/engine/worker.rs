@@ -19,6 +19,7 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::probe::Handle;
 use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
@@ -104,7 +105,41 @@ pub fn spawn(plan: Plan, receivers: Vec<Receiver<Feed>>, peers: Option<Peers>) -
 /// `first`: the number, among the workers of all processes, of this process's first.
 fn run(worker: &mut Worker, plan: &Plan, first: usize, feeds: &[Receiver<Feed>]) {
     let index = worker.index() - first;
-    let feeds = &feeds[index];
+    let mut watched = build(worker, plan, index, &feeds[index]);
+    loop {
+        let running = worker.step_or_park(None);
+        watched.look();
+        if !running {
+            return;
+        }
+    }
+}
+
+/// A worker's dataflow, from outside.
+pub struct Watched {
+    index: usize,
+    probe: Handle<u64>,
+    outputs: Sender<Output>,
+    frontiers: Arc<Frontiers>,
+    /// What was said last.
+    closed: Option<Option<u64>>,
+}
+
+impl Watched {
+    /// Says how far it has come, if it has.
+    pub fn look(&mut self) {
+        let frontier = self.probe.with_frontier(|frontier| frontier.first().copied());
+        if self.closed != Some(frontier) {
+            self.closed = Some(frontier);
+            // Nobody reads outputs any more: the process is ending, and so is this worker.
+            let _ = self.outputs.send(Output::Closed { worker: self.index, frontier });
+            self.frontiers.closed(self.index, frontier);
+        }
+    }
+}
+
+/// Builds a worker's dataflow; `index`: among the workers of this process.
+pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Feed>) -> Watched {
     // Nobody reads outputs any more: the process is ending, and so is this worker.
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
@@ -122,19 +157,7 @@ fn run(worker: &mut Worker, plan: &Plan, first: usize, feeds: &[Receiver<Feed>])
         rows.watch(winners);
         rows.probe
     });
-    let mut closed = None;
-    loop {
-        let running = worker.step_or_park(None);
-        let frontier = probe.with_frontier(|frontier| frontier.first().copied());
-        if closed != Some(frontier) {
-            closed = Some(frontier);
-            send(&plan.outputs, Output::Closed { worker: index, frontier });
-            plan.frontiers.closed(index, frontier);
-        }
-        if !running {
-            return;
-        }
-    }
+    Watched { index, probe, outputs: plan.outputs.clone(), frontiers: Arc::clone(&plan.frontiers), closed: None }
 }
 
 /// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace; and says when a tick has ended.

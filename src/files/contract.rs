@@ -31,7 +31,7 @@ fn what_is_written_is_read_through_every_handle() {
         assert_eq!(read(files, &path).expect("read"), b"\0\0\0heLlo");
         assert_eq!(one.read_at(&mut [0; 4], 8).expect("at the end"), 0);
         one.set_len(4).expect("cut");
-        assert_eq!((other.len().expect("known"), read(files, &path).expect("read")), (4, b"\0\0\0h".to_vec()));
+        assert_eq!((other.size().expect("known"), read(files, &path).expect("read")), (4, b"\0\0\0h".to_vec()));
         one.set_len(6).expect("longer");
         assert_eq!(read(files, &path).expect("read"), b"\0\0\0h\0\0");
         one.sync().expect("synced");

@@ -305,7 +305,7 @@ impl File for Handle {
         self.change(|content| content.set_len(len), |_, _| {})
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         self.with(|content| content.bytes.len() as u64)
     }
 

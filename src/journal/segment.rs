@@ -177,7 +177,7 @@ impl Sealed {
     pub fn open(files: &dyn Files, dir: &Path, first: u64) -> Result<Sealed, Error> {
         let path = path(dir, first);
         let file = files.open(&path, Open::Read).map_err(Error::io(&path, "open"))?;
-        let size = file.len().map_err(Error::io(&path, "open"))?;
+        let size = file.size().map_err(Error::io(&path, "open"))?;
         let mut head = [0; HEADER_BYTES as usize];
         let have = size.min(u64::from(HEADER_BYTES)) as usize;
         read_exact_at(&*file, &mut head[..have], 0).map_err(Error::io(&path, "read"))?;
@@ -195,7 +195,7 @@ impl Sealed {
 
     pub fn with_index(mut self) -> Result<Sealed, Error> {
         let corrupt = |what| Error::Corrupt { path: self.path.clone(), at: u64::from(self.end), what };
-        let size = self.file.len().map_err(Error::io(&self.path, "open"))?;
+        let size = self.file.size().map_err(Error::io(&self.path, "open"))?;
         let len = size.saturating_sub(u64::from(self.end) + TRAILER_BYTES as u64) as usize;
         let mut bytes = vec![0; len];
         read_exact_at(&*self.file, &mut bytes, u64::from(self.end)).map_err(Error::io(&self.path, "read"))?;

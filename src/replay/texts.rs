@@ -4,6 +4,7 @@
 //! 1. A text comes from the file that was read, not from one that took its name since.
 //! 2. At most [`FILES_OPEN_MAX`] files are open, however many there are.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use eddy_schemas::Place;
-use eddy_schemas::parse::{Context, Parsed, Parser};
+use eddy_schemas::parse::{Context, Parser};
 use parking_lot::Mutex;
 
 use super::INPUTS_MAX;
@@ -23,6 +24,11 @@ use crate::texts::{Error, Texts};
 /// Bytes read at first; most records are shorter.
 const READ_BYTES: usize = 4 << 10;
 
+/// Texts whose records begin at most this far apart are read together, since a look at the file costs as much as so many bytes of it,
+const GAP_BYTES: u64 = 8 << 10;
+/// and so many bytes at once, which stay in a core's own cache.
+const RUN_BYTES: u64 = 256 << 10;
+
 /// Files that stay open; the shell's usual limit is 1,024. Past it a text costs an open and a close.
 const FILES_OPEN_MAX: usize = 256;
 
@@ -31,7 +37,16 @@ const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 thread_local! {
     /// What one thread reads with.
-    static READING: RefCell<(Parser, Vec<u8>)> = RefCell::default();
+    static READING: RefCell<Reading> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Reading {
+    parser: Parser,
+    /// Records that lie close to one another.
+    buffer: Vec<u8>,
+    /// A record that is not whole there.
+    line: Vec<u8>,
 }
 
 /// Inputs by number: the files from 0 on, spools from the last number down.
@@ -131,47 +146,145 @@ impl ReplayTexts {
         Ok(file)
     }
 
-    /// Reads the line at `offset` into `buffer`; gives its length.
-    fn line(&self, input: usize, offset: u64, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let file = self.file(input)?;
+    /// Reads so many bytes from `place` on, or to the file's end; gives how many.
+    fn fill(&self, place: Place, length: usize, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let file = self.file(place.input() as usize)?;
+        buffer.resize(buffer.len().max(length), 0);
         let mut filled = 0;
-        buffer.resize(buffer.len().max(READ_BYTES), 0);
-        loop {
-            let read = file.read_at(&mut buffer[filled..], offset + filled as u64)?;
-            let end = memchr::memchr(b'\n', &buffer[filled..filled + read]).map(|at| filled + at);
-            filled += read;
-            if read == 0 || end.is_some() {
-                return Ok(end.unwrap_or(filled));
-            }
-            if filled == buffer.len() {
-                buffer.resize(2 * filled, 0);
+        while filled < length {
+            match file.read_at(&mut buffer[filled..length], place.offset() + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
             }
         }
+        Ok(filled)
+    }
+
+    /// Reads the line at `place`, however long it is; gives its length.
+    fn line(&self, place: Place, line: &mut Vec<u8>) -> io::Result<usize> {
+        let mut length = READ_BYTES;
+        loop {
+            let filled = self.fill(place, length, line)?;
+            let end = memchr::memchr(b'\n', &line[..filled]);
+            if filled < length || end.is_some() {
+                return Ok(end.unwrap_or(filled));
+            }
+            length *= 2;
+        }
+    }
+}
+
+impl ReplayTexts {
+    fn failed(&self, place: Place, what: String) -> Error {
+        self.failed.lock().get_or_insert_with(|| what.clone());
+        Error { place, what }
+    }
+
+    /// The text of a record that was one when it was first read.
+    fn text_of<'a>(&self, place: Place, raw: &'a [u8], parser: &'a mut Parser) -> Result<Cow<'a, str>, Error> {
+        // It was read once already, when it was not from the future.
+        let context = Context { place, received_at_ms: None, now: i64::MAX / 2 };
+        let path = &self.files[place.input() as usize].path;
+        parser.text(raw, &context).ok_or_else(|| self.failed(place, changed(path).to_string()))
+    }
+
+    /// Reads texts of one file that lie close to one another, in the order of their places, with one look at the file.
+    fn run(&self, run: &[(Place, usize)], reading: &mut Reading, each: &mut dyn FnMut(usize, &str)) -> Result<(), Error> {
+        let Reading { parser, buffer, line } = reading;
+        let (first, last) = (run[0].0, run[run.len() - 1].0);
+        let length = (last.offset() - first.offset()) as usize + READ_BYTES;
+        let filled = self.fill(first, length, buffer).map_err(|e| self.failed(first, e.to_string()))?;
+        for &(place, number) in run {
+            let start = ((place.offset() - first.offset()) as usize).min(filled);
+            let raw = match memchr::memchr(b'\n', &buffer[start..filled]) {
+                Some(bytes) => &buffer[start..start + bytes],
+                None => {
+                    let length = self.line(place, line).map_err(|e| self.failed(place, e.to_string()))?;
+                    &line[..length]
+                }
+            };
+            each(number, &self.text_of(place, raw, parser)?);
+        }
+        Ok(())
     }
 }
 
 impl Texts for ReplayTexts {
     fn text(&self, place: Place) -> Result<String, Error> {
-        let input = place.input() as usize;
-        let failed = |what: String| {
-            self.failed.lock().get_or_insert_with(|| what.clone());
-            Error { place, what }
-        };
-        if input >= self.files.len() {
-            return self.spools[INPUTS_MAX - 1 - input].read(place.offset()).map_err(|e| failed(e.to_string()));
-        }
-        READING.with_borrow_mut(|(parser, buffer)| {
-            let length = self.line(input, place.offset(), buffer).map_err(|e| failed(e.to_string()))?;
-            // It was read once already, when it was not from the future.
-            let context = Context { place, received_at_ms: None, now: i64::MAX / 2 };
-            let text = match parser.parse(&buffer[..length], &context) {
-                Parsed::Version(_, Some(text)) => Ok(text.into_owned()),
-                _ => Err(failed(changed(&self.files[input].path).to_string())),
-            };
-            if buffer.len() > BUFFER_BYTES_KEPT {
-                *buffer = vec![];
+        let mut text = String::new();
+        self.texts(&[place], &mut |_, read| text.push_str(read))?;
+        Ok(text)
+    }
+
+    fn texts(&self, places: &[Place], each: &mut dyn FnMut(usize, &str)) -> Result<(), Error> {
+        let mut order: Vec<(Place, usize)> = places.iter().enumerate().map(|(number, place)| (*place, number)).collect();
+        order.sort_unstable();
+        READING.with_borrow_mut(|reading| {
+            let mut rest = &order[..];
+            while let Some(&(first, number)) = rest.first() {
+                let input = first.input() as usize;
+                let mut run = 1;
+                if input < self.files.len() {
+                    // Spools are numbered after the files, so a place that is close is in the same file.
+                    let close = |pair: &[(Place, usize)]| pair[1].0.0 - pair[0].0.0 <= GAP_BYTES && pair[1].0.0 - first.0 <= RUN_BYTES;
+                    run += rest.windows(2).take_while(|pair| close(pair)).count();
+                    self.run(&rest[..run], reading, each)?;
+                } else {
+                    let text = self.spools[INPUTS_MAX - 1 - input].read(first.offset());
+                    each(number, &text.map_err(|e| self.failed(first, e.to_string()))?);
+                }
+                rest = &rest[run..];
             }
-            text
+            if reading.line.len() > BUFFER_BYTES_KEPT {
+                reading.line = vec![];
+            }
+            Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn texts_read_together_are_those_read_one_by_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut places, mut texts, mut paths) = (vec![], vec![], vec![]);
+        for input in 0..2 {
+            let path = folder.path().join(format!("{input}.ndjson"));
+            let mut file = File::create(&path).expect("room");
+            let mut offset = 0;
+            for n in 0..600usize {
+                // Short ones, some longer than a first read, and one longer than all that is read at once.
+                let length = [40, 900, 5_000, 12_000][n % 4] + if n == 300 { 2 * RUN_BYTES as usize } else { 0 };
+                let text = format!("{input}.{n} \u{e9}\n").repeat(1 + length / 8);
+                let mut line = serde_json::json!({"id": "c1", "link_id": "t3_s", "created_utc": 1, "body": text}).to_string();
+                if (input, n) != (1, 599) {
+                    line.push('\n');
+                }
+                file.write_all(line.as_bytes()).expect("room");
+                places.push(Place::new(input, offset));
+                texts.push(text);
+                offset += line.len() as u64;
+            }
+            paths.push(path);
+        }
+        let all = ReplayTexts::new(paths, vec![]);
+        // Every third, from all over; some twice.
+        let asked: Vec<usize> = (0..places.len()).map(|n| n * 7919 % places.len() / 3 * 3).collect();
+        let asked_places: Vec<Place> = asked.iter().map(|n| places[*n]).collect();
+        let mut found = vec![None; asked.len()];
+        all.texts(&asked_places, &mut |number, text| assert!(found[number].replace(text.to_owned()).is_none())).expect("texts");
+        for (n, found) in asked.iter().zip(found) {
+            assert_eq!(found.as_ref(), Some(&texts[*n]), "text {n}");
+        }
+        assert!(places.iter().zip(&texts).all(|(place, text)| all.text(*place).expect("a text") == *text));
+        // A place that is no record's is an error, and stays one.
+        assert!(all.text(Place::new(0, 3)).is_err() && all.check().is_err());
     }
 }

@@ -13,7 +13,9 @@ pub mod text;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use eddy_schemas::{Cell, Changes, View, codec};
+use eddy_dataflows::index::prefetch;
+use eddy_schemas::row::Kind;
+use eddy_schemas::{Cell, Changes, Place, View, codec};
 use rayon::prelude::*;
 
 use crate::texts::{self, Texts};
@@ -53,6 +55,9 @@ const COMPACT_BYTES_MIN: usize = 64 << 20;
 /// Rows that become text at once, on one core.
 const ROWS_AT_ONCE: usize = 16 << 10;
 
+/// How many rows ahead memory is asked for.
+const AHEAD: usize = 8;
+
 /// One view's changes so far.
 pub struct Table {
     changes: Changes,
@@ -77,9 +82,13 @@ impl Table {
     }
 
     fn compact(&mut self) {
+        // By the key's bytes: here any order tells the last of each from those before. What is left keeps its order.
+        let mut lasts: Vec<(u128, u64)> = self.changes.places().map(|(place, change)| (number(change.key), place)).collect();
+        lasts.par_sort_unstable();
+        let mut places: Vec<u64> = lasts.chunk_by(|a, b| a.0 == b.0).map(|of_key| of_key[of_key.len() - 1].1).collect();
+        places.par_sort_unstable();
         let mut compacted = Changes::new(self.view());
-        for place in Order::new(&self.changes).places() {
-            let change = self.changes.at(place);
+        for change in places.into_iter().map(|place| self.changes.at(place)).filter(|change| change.row.is_some()) {
             compacted.push_encoded(change.key, change.row);
         }
         self.bytes_compacted = compacted.size();
@@ -142,14 +151,60 @@ impl Table {
     /// The text of some rows.
     fn render(&self, places: &[u64], format: Format, texts: &dyn Texts) -> Result<Vec<u8>, Error> {
         let (view, mut out, mut cells) = (self.view(), vec![], vec![]);
-        for place in places {
+        let texts = Read::new(self.texts_of(places), texts)?;
+        let mut texts = texts.iter();
+        for (at, place) in places.iter().enumerate() {
+            places.get(at + AHEAD).map(|ahead| prefetch(self.changes.start(*ahead)));
             self.cells(view, *place, &mut cells);
             match format {
-                Format::Tsv => text::tsv(&cells, texts, &mut out)?,
-                Format::Ndjson => text::json(view, &cells, texts, &mut out)?,
+                Format::Tsv => text::tsv(&cells, &mut texts, &mut out),
+                Format::Ndjson => text::json(view, &cells, &mut texts, &mut out),
             }
         }
         Ok(out)
+    }
+
+    /// Where the texts of some rows are, in the order of their cells.
+    fn texts_of(&self, places: &[u64]) -> Vec<Place> {
+        let (columns, mut cells, mut texts) = (self.view().columns, vec![], vec![]);
+        if columns.iter().all(|column| column.kind != Kind::Text) {
+            return texts;
+        }
+        for place in places {
+            codec::decode_row(columns, self.changes.at(*place).row.expect("rows that are there"), &mut cells);
+            texts.extend(cells.drain(..).filter_map(|cell| if let Cell::Text(place) = cell { Some(place) } else { None }));
+        }
+        texts
+    }
+}
+
+/// A key of at most 16 bytes as a number.
+fn number(key: &[u8]) -> u128 {
+    let mut bytes = [0; size_of::<u128>()];
+    bytes[..key.len()].copy_from_slice(key);
+    u128::from_be_bytes(bytes)
+}
+
+/// Texts that were read together.
+struct Read {
+    bytes: String,
+    /// Of each place, in order: from where to where.
+    ranges: Vec<std::ops::Range<usize>>,
+}
+
+impl Read {
+    fn new(places: Vec<Place>, texts: &dyn Texts) -> Result<Read, texts::Error> {
+        let mut read = Read { bytes: String::new(), ranges: vec![0..0; places.len()] };
+        texts.texts(&places, &mut |number, text| {
+            let start = read.bytes.len();
+            read.bytes.push_str(text);
+            read.ranges[number] = start..read.bytes.len();
+        })?;
+        Ok(read)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.ranges.iter().map(|range| &self.bytes[range.clone()])
     }
 }
 

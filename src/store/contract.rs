@@ -199,6 +199,20 @@ fn a_tick_at_or_below_the_last_changes_nothing() {
 }
 
 #[test]
+fn restored_rows_are_as_of_the_snapshot_whatever_part_they_came_in() {
+    for (name, store) in members() {
+        let restore = |changes: &[Changes]| now(store.restore(50, changes)).expect("restores");
+        restore(&[changes([(hours_key(1, 1), Some(hour(1))), (hours_key(2, 1), Some(hour(1)))])]);
+        restore(&[changes([(hours_key(1, 1), Some(hour(2))), (hours_key(2, 1), None), (hours_key(3, 1), Some(hour(3)))])]);
+        assert_eq!(now(store.get_many(&[])).expect("answers").tick, 0, "{name}: no tick has been applied");
+        apply(&*store, 50, &[changes([(hours_key(3, 1), Some(hour(4)))])]);
+        let as_of = [1, 2, 3].map(|user| get::<UserHours>(&*store, &hours_key(user, 1)).map(|row| (row.as_of, row.cells[2])));
+        assert_eq!(as_of, [Some((50, Cell::Int(2))), None, Some((50, Cell::Int(4)))], "{name}");
+        assert_eq!(now(store.get_many(&[])).expect("answers").tick, 50, "{name}");
+    }
+}
+
+#[test]
 fn scans_of_a_prefix_are_in_order_with_every_limit() {
     for (name, store) in members() {
         let hours = [i64::MIN, -300, -1, 0, 1, 255, 256, 70_000, i64::MAX];

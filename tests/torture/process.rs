@@ -1,6 +1,6 @@
 //! An `eddy run`, from outside.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use super::WAIT_MAX;
 use super::changes::field;
 use crate::oracle::Tables;
+
+/// Who wrote the last line.
+pub const LAST: &str = "reddit:the_last";
 
 /// Where it all stands.
 pub struct Place {
@@ -70,7 +73,7 @@ impl Place {
             panic!("no address in {line:?}: {}", String::from_utf8_lossy(&out.stderr));
         };
         *self.address.lock().expect("no panic") = Some(address.into());
-        Run { child, address: address.into(), started }
+        Run { child: Some(child), address: address.into(), started }
     }
 }
 
@@ -90,9 +93,9 @@ pub struct Counters {
     pub dead: u64,
 }
 
-/// One that serves.
+/// One that serves. Dropped, it is killed: a test that failed leaves none.
 pub struct Run {
-    child: Child,
+    child: Option<Child>,
     address: String,
     started: Instant,
 }
@@ -142,6 +145,21 @@ impl Run {
         }
     }
 
+    /// Waits until all lines are visible, the last of which nobody has appended yet: its tick comes after all of theirs.
+    pub fn shows_all(&self, place: &Place, lines: &[String], again: &str) {
+        let (last, before) = lines.split_last().expect("some lines");
+        self.has_read(before.len() as u64, again);
+        let mut file = std::fs::File::options().append(true).open(&place.file).expect("it is there");
+        file.write_all(format!("{last}\n").as_bytes()).expect("room");
+        let from = Instant::now();
+        // What is counted is told a moment after it is visible.
+        let is_told = |c: Counters| c.read == lines.len() as u64 && c.read == c.applied + c.ignored + c.dead;
+        while self.get(&format!("/v1/users/{LAST}")).0 != 200 || !is_told(self.counters()) {
+            assert!(from.elapsed() < WAIT_MAX, "the last line is not shown\n{again}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Every row of every view, as the oracle gives them.
     pub fn tables(&self) -> Tables {
         let table = |name: &'static str| {
@@ -165,16 +183,27 @@ impl Run {
     }
 
     pub fn kill(mut self) {
-        self.child.kill().expect("a child");
-        let out = self.child.wait_with_output().expect("it ends");
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("a child");
+        let out = child.wait_with_output().expect("it ends");
         assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
     /// Ends it as people do.
-    pub fn interrupt(self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+    pub fn interrupt(mut self) {
+        let child = self.child.take().expect("it runs");
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(sent.expect("kill is there").success());
-        let out = self.child.wait_with_output().expect("it ends");
+        let out = child.wait_with_output().expect("it ends");
         assert_eq!(out.status.code(), Some(130), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

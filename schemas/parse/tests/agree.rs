@@ -17,10 +17,18 @@ pub fn check(raw: &[u8], context: &Context) {
         // The second time, what the first one taught it is there.
         for _ in 0..2 {
             assert_eq!(parser.parse(raw, context), full, "{}", String::from_utf8_lossy(raw));
+            assert_eq!(parser.text(raw, context).as_deref(), text(&full), "{}", String::from_utf8_lossy(raw));
         }
     });
     if let Some(scanned) = parse_scan(raw, context) {
         assert_eq!(scanned, full, "{}", String::from_utf8_lossy(raw));
+    }
+}
+
+fn text<'a>(parsed: &'a Parsed) -> Option<&'a str> {
+    match parsed {
+        Parsed::Version(_, text) => text.as_deref(),
+        Parsed::Ignored(_) | Parsed::Dead(_) => None,
     }
 }
 

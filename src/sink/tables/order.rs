@@ -5,10 +5,12 @@
 //! ```
 //!
 //! Sorting the texts of a million rows would read each some twenty times. So each key becomes a number that sorts as its text does:
-//! a name or an id is its rank among the column's, an integer its decimal digits.
+//! a name or an id is its rank among the column's, an integer its decimal digits, and Reddit's ids, where nothing else is in the column,
+//! their base-36 digits.
 
+use eddy_schemas::id::TEXT_ORDER_BITS;
 use eddy_schemas::row::Kind;
-use eddy_schemas::{Cell, Changes, codec};
+use eddy_schemas::{Cell, Changes, MessageId, codec};
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
@@ -23,27 +25,29 @@ const INTEGER_BITS: u32 = 70;
 impl Order {
     pub(super) fn new(changes: &Changes) -> Self {
         let key = changes.view.key;
-        let bits: u32 = key.iter().map(|column| if column.kind == Kind::Int { INTEGER_BITS } else { RANK_BITS }).sum();
-        assert!(bits <= u128::BITS, "a wider key needs a wider sort");
-        let places: Vec<u64> = changes.places().map(|(place, _)| place).collect();
-        let cells = |place| codec::key_cells(key, changes.at(place).key);
-        let column = |at| places.iter().map(move |place| handle(cells(*place).nth(at).expect("a cell a column")));
-        let ranks: Vec<Ranks> = key.iter().enumerate().map(|(at, of)| Ranks::new(of.kind, column(at))).collect();
-        let number = |place| {
-            let add = |number, (cell, ranks): (Cell, &Ranks)| match cell {
-                Cell::Int(n) => number << INTEGER_BITS | digits(n),
-                _ => number << RANK_BITS | u128::from(ranks.of(handle(cell))),
-            };
-            (cells(place).zip(&ranks).fold(0, add), place)
+        let (mut marks, mut handles) = (Vec::with_capacity(changes.len()), Vec::with_capacity(changes.len() * key.len()));
+        for (place, change) in changes.places() {
+            // Whether there is a row is asked of every key: the lowest bit answers it without another look.
+            marks.push(place << 1 | u64::from(change.row.is_some()));
+            handles.extend(codec::key_cells(key, change.key).map(handle));
+        }
+        let column = |at| handles.iter().skip(at).step_by(key.len()).copied();
+        let ranks: Vec<Ranks> = key.iter().enumerate().map(|(at, of)| Ranks::new(of.kind, key.len() == 1, column(at))).collect();
+        assert!(ranks.iter().map(Ranks::bits).sum::<u32>() <= u128::BITS, "a wider key needs a wider sort");
+        let number = |handles: &[u64]| {
+            let add = |number, (handle, ranks): (&u64, &Ranks)| number << ranks.bits() | ranks.of(*handle);
+            handles.iter().zip(&ranks).fold(0, add)
         };
-        let mut orders: Vec<(u128, u64)> = places.into_par_iter().map(number).collect();
+        let mut orders: Vec<(u128, u64)> = handles.par_chunks(key.len()).map(number).zip(marks).collect();
+        drop((ranks, handles));
         // Places ascend with time, so the last of a key comes last.
         orders.par_sort_unstable();
         let mut last = 0;
         for at in 0..orders.len() {
-            let is_last = at + 1 == orders.len() || orders[at].0 != orders[at + 1].0;
-            if is_last && changes.at(orders[at].1).row.is_some() {
-                orders[last] = orders[at];
+            let (number, mark) = orders[at];
+            let is_last = at + 1 == orders.len() || number != orders[at + 1].0;
+            if is_last && mark & 1 == 1 {
+                orders[last] = (number, mark >> 1);
                 last += 1;
             }
         }
@@ -59,25 +63,33 @@ impl Order {
 
 fn handle(cell: Cell) -> u64 {
     match cell {
+        Cell::Int(n) => n as u64,
         Cell::Key(name) | Cell::Display(name) => u64::from(name.index()),
         Cell::Id(id) => id.bits(),
-        Cell::Null | Cell::Int(_) | Cell::Text(_) => unreachable!("keys are names, ids and integers"),
+        Cell::Null | Cell::Text(_) => unreachable!("keys are names, ids and integers"),
     }
+}
+
+fn reddit_order(handle: u64) -> Option<u64> {
+    MessageId::from_bits(handle).and_then(MessageId::text_order)
 }
 
 /// Each distinct handle's place among all of a column, by text.
 enum Ranks {
     /// Integers sort without.
-    None,
+    Integers,
+    /// So do Reddit's ids by themselves, if there is room for them.
+    Reddit,
     /// By the name's number.
     Names(Vec<u32>),
     Ids(HashMap<u64, u32, foldhash::fast::FixedState>),
 }
 
 impl Ranks {
-    fn new(kind: Kind, handles: impl Iterator<Item = u64>) -> Self {
+    fn new(kind: Kind, is_alone: bool, mut handles: impl Iterator<Item = u64> + Clone) -> Self {
         match kind {
-            Kind::Int => Ranks::None,
+            Kind::Int => Ranks::Integers,
+            Kind::Id if is_alone && handles.clone().all(|handle| reddit_order(handle).is_some()) => Ranks::Reddit,
             Kind::Id => {
                 let mut ranks: HashMap<u64, u32, foldhash::fast::FixedState> = handles.map(|handle| (handle, 0)).collect();
                 for (rank, handle) in sorted(kind, ranks.keys().copied()).into_iter().enumerate() {
@@ -87,7 +99,7 @@ impl Ranks {
             }
             Kind::Key | Kind::Display => {
                 let mut ranks = vec![];
-                for handle in handles.map(|handle| handle as usize) {
+                for handle in handles.by_ref().map(|handle| handle as usize) {
                     if ranks.len() <= handle {
                         ranks.resize(handle + 1, 0);
                     }
@@ -103,14 +115,26 @@ impl Ranks {
         }
     }
 
-    fn of(&self, handle: u64) -> u32 {
+    fn bits(&self) -> u32 {
         match self {
-            Ranks::None => unreachable!("an integer needs no rank"),
-            Ranks::Names(ranks) => ranks[handle as usize],
-            Ranks::Ids(ranks) => ranks[&handle],
+            Ranks::Integers => INTEGER_BITS,
+            Ranks::Reddit => TEXT_ORDER_BITS,
+            Ranks::Names(_) | Ranks::Ids(_) => RANK_BITS,
+        }
+    }
+
+    fn of(&self, handle: u64) -> u128 {
+        match self {
+            Ranks::Integers => digits(handle as i64),
+            Ranks::Reddit => u128::from(reddit_order(handle).expect("asked of all")),
+            Ranks::Names(ranks) => u128::from(ranks[handle as usize]),
+            Ranks::Ids(ranks) => u128::from(ranks[&handle]),
         }
     }
 }
+
+/// Bytes of a text that are compared as one number.
+const HEAD_BYTES: usize = 16;
 
 /// Distinct handles in the order of their texts.
 fn sorted(kind: Kind, handles: impl Iterator<Item = u64>) -> Vec<u64> {
@@ -118,10 +142,23 @@ fn sorted(kind: Kind, handles: impl Iterator<Item = u64>) -> Vec<u64> {
     for handle in handles {
         let start = texts.len();
         text::handle(kind, handle, &mut texts);
-        all.push((start, texts.len(), handle));
+        all.push((0u128, start, texts.len(), handle));
     }
-    all.par_sort_unstable_by(|a, b| texts[a.0..a.1].cmp(&texts[b.0..b.1]));
-    all.into_iter().map(|(_, _, handle)| handle).collect()
+    // What they all begin with (a platform) tells none from another; what follows tells nearly all, without a look at the text.
+    let first = all.first().map_or(&[][..], |(_, start, end, _)| &texts[*start..*end]);
+    let common = |length: usize, (_, start, ..): &(u128, usize, usize, u64)| {
+        first[..length].iter().zip(&texts[*start..]).take_while(|(a, b)| a == b).count()
+    };
+    let common = all.iter().fold(first.len(), common);
+    for (head, start, end, _) in &mut all {
+        let rest = &texts[(*start + common).min(*end)..*end];
+        let mut bytes = [0; HEAD_BYTES];
+        let length = rest.len().min(HEAD_BYTES);
+        bytes[..length].copy_from_slice(&rest[..length]);
+        *head = u128::from_be_bytes(bytes);
+    }
+    all.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| texts[a.1..a.2].cmp(&texts[b.1..b.2])));
+    all.into_iter().map(|(.., handle)| handle).collect()
 }
 
 /// A number of [`INTEGER_BITS`] bits that sorts as the decimal text of `n` does.

@@ -8,6 +8,12 @@ use crate::texts::{Error, Texts};
 /// `\`, tab, line feed and carriage return are written `\\ \t \n \r`.
 fn escape(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
+    // Most texts hold none of these. Asked of every byte without a way out, that is what the compiler makes wide instructions of.
+    let special = |byte: &u8| u8::from(*byte == b'\\') | u8::from(byte.wrapping_sub(b'\t') <= b'\r' - b'\t');
+    if rest.iter().fold(0, |any, byte| any | special(byte)) == 0 {
+        out.extend_from_slice(rest);
+        return;
+    }
     while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(match rest[at] {
@@ -46,7 +52,8 @@ pub(super) fn header(view: &View, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-pub(super) fn tsv(cells: &[Cell], texts: &dyn Texts, out: &mut Vec<u8>) -> Result<(), Error> {
+/// `texts` has those of the row's cells, in order.
+pub(super) fn tsv<'a>(cells: &[Cell], mut texts: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
     for (at, cell) in cells.iter().enumerate() {
         if at > 0 {
             out.push(b'\t');
@@ -57,45 +64,47 @@ pub(super) fn tsv(cells: &[Cell], texts: &dyn Texts, out: &mut Vec<u8>) -> Resul
             Cell::Key(name) => escape(name.as_str(), out),
             Cell::Display(name) => escape(name.bare(), out),
             Cell::Id(key) => id(key, out),
-            Cell::Text(place) => escape(&texts.text(place)?, out),
+            Cell::Text(_) => escape(texts.next().expect("a text a cell"), out),
         }
     }
     out.push(b'\n');
-    Ok(())
 }
 
-pub(super) fn json(view: &View, cells: &[Cell], texts: &dyn Texts, out: &mut Vec<u8>) -> Result<(), Error> {
-    let mut object = serde_json::Map::new();
-    for (column, cell) in view.all_columns().zip(cells) {
-        object.insert(column.name.to_owned(), value(*cell, texts)?);
+/// As [`tsv`].
+pub(super) fn json<'a>(view: &View, cells: &[Cell], mut texts: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+    for (at, (column, cell)) in view.all_columns().zip(cells).enumerate() {
+        out.push(if at == 0 { b'{' } else { b',' });
+        string(column.name, out);
+        out.push(b':');
+        match *cell {
+            Cell::Text(_) => string(texts.next().expect("a text a cell"), out),
+            cell => short(cell, out),
+        }
     }
-    serde_json::to_writer(&mut *out, &object).expect("memory takes whatever is written");
-    out.push(b'\n');
-    Ok(())
-}
-
-/// A cell as JSON.
-pub fn value(cell: Cell, texts: &dyn Texts) -> Result<serde_json::Value, Error> {
-    Ok(match cell {
-        Cell::Null => serde_json::Value::Null,
-        Cell::Int(n) => n.into(),
-        Cell::Key(name) => name.as_str().into(),
-        Cell::Display(name) => name.bare().into(),
-        Cell::Id(id) => id.to_string().into(),
-        Cell::Text(place) => texts.text(place)?.into(),
-    })
+    out.extend_from_slice(b"}\n");
 }
 
 /// A cell as JSON text.
 pub fn write(cell: Cell, texts: &dyn Texts, out: &mut Vec<u8>) -> Result<(), Error> {
-    let mut string = |text: &str| serde_json::to_writer(&mut *out, text).expect("a string serializes and a vector takes it");
+    match cell {
+        Cell::Text(place) => string(&texts.text(place)?, out),
+        cell => short(cell, out),
+    }
+    Ok(())
+}
+
+/// Any cell but a text.
+fn short(cell: Cell, out: &mut Vec<u8>) {
     match cell {
         Cell::Null => out.extend_from_slice(b"null"),
         Cell::Int(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
-        Cell::Key(name) => string(name.as_str()),
-        Cell::Display(name) => string(name.bare()),
-        Cell::Id(id) => string(&id.to_string()),
-        Cell::Text(place) => string(&texts.text(place)?),
+        Cell::Key(name) => string(name.as_str(), out),
+        Cell::Display(name) => string(name.bare(), out),
+        Cell::Id(id) => string(&id.to_string(), out),
+        Cell::Text(_) => unreachable!("texts are read apart"),
     }
-    Ok(())
+}
+
+fn string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string serializes and a vector takes it");
 }

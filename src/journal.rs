@@ -108,7 +108,8 @@ pub struct Journal {
     shared: RwLock<Shared>,
     opened: Mutex<VecDeque<Arc<Sealed>>>,
     failed: AtomicBool,
-    _lock: Lock,
+    /// None where it is only read.
+    _lock: Option<Lock>,
 }
 
 /// What readers need to find a frame.
@@ -141,6 +142,11 @@ impl Journal {
     /// The same among other files than the disk's.
     pub fn open_in(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Journal, Error> {
         open::open(files, dir, config)
+    }
+
+    /// Opens what is in a folder now to be read only, beside whoever writes it. None where there is nothing.
+    pub fn look(dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
+        open::look(files::disk(), dir, config)
     }
 
     /// What the opening had to cut off.

@@ -8,11 +8,11 @@
 //! 1. What cannot be done as it was asked is refused before any work: then nothing in DIR has changed.
 //! 2. Nothing in DIR changes before everything that goes there is whole. (An interrupted or failed replay leaves the old tables.)
 
-mod checks;
+pub(crate) mod checks;
 mod feed;
 mod interrupt;
 mod meter;
-mod sink;
+pub(crate) mod sink;
 mod state;
 mod summary;
 mod texts;
@@ -43,10 +43,10 @@ use feed::Feed;
 use state::{Position, State};
 
 /// Inputs and spools of texts, which a [`eddy_schemas::Place`] numbers with 16 bits.
-const INPUTS_MAX: usize = 1 << 16;
+pub(crate) const INPUTS_MAX: usize = 1 << 16;
 
 /// Outputs that wait for the sink; workers wait at it.
-const OUTPUTS_WAITING_MAX: usize = 1 << 10;
+pub(crate) const OUTPUTS_WAITING_MAX: usize = 1 << 10;
 
 /// What is to be done.
 pub struct Job {
@@ -130,5 +130,13 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     }
     drop(durable);
     let views = collected.write(&job, &texts, interrupt)?;
-    Ok(Summary { counts: counts.snapshot(), views, elapsed: started.elapsed(), workers: job.workers, incomplete })
+    Ok(Summary {
+        counts: counts.snapshot(),
+        views,
+        elapsed: started.elapsed(),
+        workers: job.workers,
+        processes: 1,
+        peak_rss_bytes: peak_rss_bytes(),
+        incomplete,
+    })
 }

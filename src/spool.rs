@@ -31,6 +31,8 @@ struct Tail {
 pub struct Spool {
     file: Arc<dyn File>,
     tail: Mutex<Tail>,
+    /// Other processes read it, too: they see what is in the file.
+    shared: bool,
 }
 
 impl Spool {
@@ -55,8 +57,19 @@ impl Spool {
         Ok(Spool::of(file, written))
     }
 
+    /// A new spool that other processes read, each by [`Spool::of_another`].
+    pub fn shared(path: &Path) -> io::Result<Self> {
+        Ok(Spool { shared: true, ..Spool::of(files::disk::Disk.open(path, Open::New)?, 0) })
+    }
+
+    /// What another process writes, to be read.
+    pub fn of_another(path: &Path) -> io::Result<Self> {
+        // Nothing of it is in a buffer here.
+        Ok(Spool::of(files::disk::Disk.open(path, Open::Read)?, u64::MAX))
+    }
+
     fn of(file: Arc<dyn File>, written: u64) -> Self {
-        Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }) }
+        Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }), shared: false }
     }
 
     /// Keeps a text; gives where it is.
@@ -89,6 +102,14 @@ impl Spool {
             self.write(&mut tail);
         }
         check(&tail)
+    }
+
+    /// Records that name these texts are about to leave the process.
+    pub fn hand_on(&self) {
+        if self.shared {
+            // An error is found by `check`.
+            let _ = self.flush();
+        }
     }
 
     /// Makes what was flushed safe against a power cut, where the file has a name.

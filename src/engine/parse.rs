@@ -94,6 +94,9 @@ impl Parser {
                 }
             }
         }
+        if let Some((_, spool)) = self.desk.inputs.spools.get(self.desk.worker) {
+            spool.hand_on();
+        }
         let mut done = std::mem::take(&mut self.desk.done);
         done.tally.ignored = ignored.into_iter().map(|(reason, count)| (reason.into_owned(), count)).collect();
         done

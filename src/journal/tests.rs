@@ -233,3 +233,23 @@ fn rewritten_frames_keep_their_numbers_and_the_old_bytes_go() {
         assert!(!bytes.windows(9).any(|window| window == b"frame 3 f" || window == b"frame 10 "), "an old payload is left");
     }
 }
+
+#[test]
+fn a_journal_is_read_beside_its_writer_and_left_as_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert!(Journal::look(dir.path(), small()).expect("an empty folder").is_none());
+    let journal = open(dir.path());
+    fill(&journal, 70);
+    let last = journal.shared.read().active.path.clone();
+    let looked = Journal::look(dir.path(), small()).expect("it is not locked out").expect("there is one");
+    check(&looked, 0, 70);
+    assert!(matches!(looked.append(&[payload(70)]), Err(Error::Failed { .. })), "it is not for writing");
+    fill(&journal, 71);
+    check(&looked, 0, 70);
+    // As a writer leaves it that was frozen in the middle of a frame.
+    let whole = fs::read(&last).expect("the last segment");
+    let torn = [&whole[..], &whole[whole.len() - 9..]].concat();
+    fs::write(&last, &torn).expect("room");
+    check(&Journal::look(dir.path(), small()).expect("a torn tail").expect("there is one"), 0, 71);
+    assert_eq!(fs::read(&last).expect("it is there"), torn);
+}

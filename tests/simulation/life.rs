@@ -169,7 +169,7 @@ impl Life {
             while let Some(version) = snapshot.version()? {
                 stored::slice(version, &mut versions);
             }
-            self.engine.recover_versions(manifest.tick, versions)?;
+            self.engine.recover_versions(manifest.tick, versions, &manifest.past)?;
             fed.push((manifest.tick, manifest.binding.clone()));
         }
         let mut ticks = Ticks::after(journal, manifest.tick);

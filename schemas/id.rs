@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Two ids are equal exactly when their texts are. Tags 3 to 5 hold names, so the numbers are good in this process only;
-//! serde writes the text.
+//! serde writes the text, to programs as it stands in eddy's own files.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::{Name, REDDIT, TELEGRAM};
 use crate::parse::known::Known;
-use crate::stored;
+use crate::{route, stored};
 
 const TAG: u32 = 61;
 const COMMENT: u64 = 1;
@@ -192,10 +192,33 @@ impl MessageId {
         NonZeroU64::new(bits).map(MessageId)
     }
 
-    /// Spreads ids over workers and hash tables. Not a persistent hash.
+    /// Spreads ids over hash tables of this process.
+    #[inline]
+    pub fn spread(self) -> u64 {
+        mix(self.0.get())
+    }
+
+    /// Spreads ids over workers, of whatever process. Not a persistent hash.
     #[inline]
     pub fn route(self) -> u64 {
-        mix(self.0.get())
+        if route::is_by_text() { self.route_by_text() } else { self.spread() }
+    }
+
+    /// Each process packs an id as its own names are numbered, so this looks at nothing but the text.
+    fn route_by_text(self) -> u64 {
+        let numbered = |chat: &str, tag, number| mix(route::of(chat) ^ mix(tag << TAG | number));
+        match self.split() {
+            (COMMENT | SUBMISSION, _) => self.spread(),
+            (tag @ (MESSAGE | TOPIC), payload) => numbered(name_at(payload >> 32).bare(), tag, payload & u64::from(u32::MAX)),
+            (_, payload) => {
+                let text = name_at(payload).as_str();
+                match shape(text) {
+                    Some(Shape::Message(chat, number)) => numbered(chat, MESSAGE, number as u64),
+                    Some(Shape::Topic(chat, number)) => numbered(chat, TOPIC, number as u64),
+                    _ => route::of(text),
+                }
+            }
+        }
     }
 
     /// A number of [`TEXT_ORDER_BITS`] bits that sorts among those of other Reddit ids as their texts do; `None` where the text is not just a
@@ -343,12 +366,21 @@ impl fmt::Debug for MessageId {
 
 impl Serialize for MessageId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        let mut bytes = Vec::with_capacity(24);
+        self.store(&mut bytes);
+        serializer.serialize_bytes(&bytes)
     }
 }
 
 impl<'de> Deserialize<'de> for MessageId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            let bytes = <&'de [u8]>::deserialize(deserializer)?;
+            return Self::load(&mut stored::Reader::new(bytes), &mut Known::default()).map_err(serde::de::Error::custom);
+        }
         let key = String::deserialize(deserializer)?;
         Ok(MessageId::parse(&key).unwrap_or_else(|| MessageId::text(&key)))
     }
@@ -387,6 +419,22 @@ mod tests {
         assert_eq!(Name::find("telegram:-7830211"), None);
         assert!(MessageId::is_conversation_key("reddit:t3_a") && !MessageId::is_conversation_key("reddit:t1_a"));
         assert!(MessageId::is_message_key("telegram:1:2") && !MessageId::is_message_key("telegram:1.2"));
+    }
+
+    #[test]
+    fn a_route_by_text_depends_on_nothing_else() {
+        let chat = Name::of("telegram:-100987");
+        for (packed, text) in [
+            (MessageId::telegram(chat, 7), "telegram:-100987:7"),
+            (MessageId::topic(chat, 7), "telegram:-100987.7"),
+            (MessageId::telegram(chat, 0), "telegram:-100987:0"),
+        ] {
+            assert_ne!(packed.bits(), MessageId::text(text).bits());
+            assert_eq!(packed.route_by_text(), MessageId::text(text).route_by_text(), "{text}");
+        }
+        let ids = ["reddit:t1_c13", "reddit:t3_c13", "reddit:t3_A_b", "telegram:-100987:7", "telegram:-100987.7", "telegram:-100988:7"];
+        let routes: std::collections::BTreeSet<u64> = ids.iter().map(|key| MessageId::parse(key).expect("a key").route_by_text()).collect();
+        assert_eq!(routes.len(), ids.len(), "and what differs is spread");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! per process as a [`Name`]; message and conversation ids are packed into 64 bits ([`MessageId`]). Both are handles of
 //! this process: anything that leaves it (tables, stores, other processes) carries their text.
 
+pub mod cells;
 pub mod changes;
 pub mod codec;
 pub mod control;
@@ -15,8 +16,10 @@ pub mod frame;
 pub mod id;
 pub mod name;
 pub mod parse;
+pub mod route;
 pub mod row;
 pub mod rows;
+pub mod scrub;
 pub mod stored;
 pub mod version;
 

@@ -18,6 +18,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::route;
+
 /// Shards keep workers that intern at the same time out of each other's way.
 const SHARDS: usize = 64;
 /// Strings are copied into arenas of this size, so that a short one costs its bytes and no allocation.
@@ -109,9 +111,10 @@ impl Name {
         NonZeroU32::new(index).map(Name)
     }
 
-    /// Spreads names over workers. Not a persistent hash.
+    /// Spreads names over workers, of whatever process. Not a persistent hash.
+    #[inline]
     pub fn route(self) -> u64 {
-        crate::id::mix(u64::from(self.0.get()))
+        if route::is_by_text() { route::of(self.as_str()) } else { crate::id::mix(u64::from(self.0.get())) }
     }
 }
 

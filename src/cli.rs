@@ -1,11 +1,14 @@
-//! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.
+//! Commands, their flags, and how they end: 0 done, 1 failed, 2 bad usage or configuration, 3 another process of the cluster was lost,
+//! 130 interrupted.
 
 mod bench;
 mod demo;
 mod duration;
+mod forget;
 mod replay;
 mod run;
 mod show;
+mod work;
 
 use std::process::ExitCode;
 
@@ -19,9 +22,15 @@ pub enum Error {
     Usage(String),
     #[error("{what}")]
     Failed { what: String, source: Option<Box<dyn std::error::Error + Send + Sync>> },
+    /// Another process of the cluster is not there: started again, all of them may do it.
+    #[error("{0}")]
+    Lost(String),
     #[error("interrupted")]
     Interrupted,
 }
+
+/// The exit code of [`Error::Lost`].
+pub const LOST: u8 = 3;
 
 impl Error {
     pub fn failed(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -29,10 +38,15 @@ impl Error {
     }
 
     pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+
+    pub fn code(&self) -> u8 {
         match self {
-            Error::Failed { .. } => ExitCode::from(1),
-            Error::Usage(_) => ExitCode::from(2),
-            Error::Interrupted => ExitCode::from(130),
+            Error::Failed { .. } => 1,
+            Error::Usage(_) => 2,
+            Error::Lost(_) => LOST,
+            Error::Interrupted => 130,
         }
     }
 }
@@ -88,9 +102,11 @@ pub struct Cli {
 enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
+    Forget(forget::Forget),
     Replay(replay::Replay),
     Run(run::Run),
     Show(show::Show),
+    Work(work::Work),
 }
 
 /// Runs what was asked.
@@ -98,8 +114,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Forget(forget) => forget.run(),
         Command::Replay(replay) => replay.run(),
         Command::Run(run) => run.run(),
         Command::Show(show) => show.run(),
+        Command::Work(work) => work.run(),
     }
 }

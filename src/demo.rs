@@ -148,6 +148,7 @@ impl Demo {
             store: Arc::clone(&store),
             telemetry: Arc::new(Telemetry::new()),
             clock: Arc::clone(&clock),
+            forgotten: Arc::default(),
         };
         let mut engine = run::Config::default();
         engine.engine.workers = config.workers;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One thread drives: it hands batches of raw records to the workers and says when a tick ends. Workers are timely's; they park when
-//! there is nothing to do.
+//! there is nothing to do. Of several processes ([`Peers`]) each has an engine and a driver for its own workers; records meet those of the
+//! same message, user or conversation wherever these are.
 //!
 //! # Invariants
 //! 1. Every worker sees every tick end, after its last batch of that tick.
@@ -29,6 +30,7 @@ pub mod state;
 pub mod watermark;
 mod worker;
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +94,14 @@ pub enum Output {
     Closed { worker: usize, frontier: Option<u64> },
     /// A record of this tick that could not be read.
     Dead { tick: u64, letter: DeadLetter },
+}
+
+/// The other processes, each with as many workers as this one and the same dataflow.
+pub struct Peers {
+    /// The number of this process.
+    pub process: usize,
+    /// To each process, by its number; none to this one.
+    pub sockets: Vec<Option<TcpStream>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +168,18 @@ impl Engine {
     /// Starts the workers. Outputs go to `outputs`, whose reader must keep reading. Where the state is durable, what it holds comes first:
     /// [`Engine::recover`], then [`Engine::recovered`].
     pub fn start(config: Config, inputs: parse::Inputs, texts: Arc<dyn Texts>, outputs: Sender<Output>) -> Result<Engine, Error> {
+        Engine::start_among(None, config, inputs, texts, outputs)
+    }
+
+    /// As [`start`](Self::start), as one process of several. Each has its own driver; all of them must give the same ticks
+    /// ([`Engine::open_at`]) and end together. Outputs are those of this process's workers.
+    pub fn start_among(
+        peers: Option<Peers>,
+        config: Config,
+        inputs: parse::Inputs,
+        texts: Arc<dyn Texts>,
+        outputs: Sender<Output>,
+    ) -> Result<Engine, Error> {
         let ticking = Ticking::new(Arc::clone(&inputs.clock));
         let counts = Arc::new(Counts::default());
         let frontiers = Arc::new(Frontiers::new(config.workers, config.by_hand.map(|_| by_hand::step as fn() -> bool)));
@@ -175,7 +197,7 @@ impl Engine {
             ready,
         };
         let workers = match config.by_hand {
-            None => Workers::Threads(worker::spawn(plan, receivers).map_err(Error::Start)?),
+            None => Workers::Threads(worker::spawn(plan, receivers, peers).map_err(Error::Start)?),
             Some(seed) => Workers::ByHand(by_hand::start(&plan, &receivers, seed)),
         };
         let mut feeders = collect(&feeds, &activators, config.workers)?;
@@ -200,13 +222,13 @@ impl Engine {
 
     /// Feeds versions of a snapshot, as part of this tick and as of its event time.
     pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>, past: &Past) -> Result<(), Error> {
-        self.open_at(tick, past.time)?;
+        self.open_as(tick, Some(told(past.time)))?;
         self.feed(Batch::Frame { versions, greatest: past.greatest.as_ref().map(watermark::noted) })
     }
 
     /// Feeds a tick that was decided before, as it was and with its number.
     pub fn recover(&mut self, tick: Tick) -> Result<(), Error> {
-        self.open_at(tick.number, tick.time())?;
+        self.open_as(tick.number, Some(told(tick.time())))?;
         for Frame { head, rows } in tick.frames {
             self.recover_tally(&head.tally);
             head.letters.into_iter().for_each(|letter| self.recover_letter(tick.number, letter));
@@ -215,17 +237,27 @@ impl Engine {
         Ok(())
     }
 
+    /// The number that a tick would have which is opened now, after the one that is open.
+    pub fn next_tick(&self) -> u64 {
+        self.ticking.after(self.open.unwrap_or(self.ended))
+    }
+
     /// Opens a tick that has a number, after the one that is open.
-    fn open_at(&mut self, tick: u64, time: Option<frame::Time>) -> Result<(), Error> {
+    pub fn open_at(&mut self, tick: u64) -> Result<(), Error> {
+        self.open_as(tick, None)
+    }
+
+    /// The same; `told` is what was decided of its time before.
+    fn open_as(&mut self, tick: u64, told: Option<Time>) -> Result<(), Error> {
         if self.open == Some(tick) {
             return Ok(());
         }
         if self.open.is_some() {
             self.close_tick()?;
         }
-        assert!(tick > self.ended, "ticks are recovered in order, before anything new");
+        assert!(tick > self.ended, "ticks are opened in order");
         self.open = Some(tick);
-        self.told = Some(Time::Told(time.and_then(watermark::told)));
+        self.told = told;
         Ok(())
     }
 
@@ -322,6 +354,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// The time of a tick as its frame says it.
+fn told(time: Option<frame::Time>) -> Time {
+    Time::Told(time.and_then(watermark::told))
 }
 
 /// A worker's queue. One that is stepped by who sends has no bound: who waits for room in it would wait for ever.

@@ -26,6 +26,7 @@ mod frame;
 mod lock;
 mod open;
 mod read;
+mod rewrite;
 mod segment;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -107,7 +108,8 @@ pub struct Journal {
     shared: RwLock<Shared>,
     opened: Mutex<VecDeque<Arc<Sealed>>>,
     failed: AtomicBool,
-    _lock: Lock,
+    /// None where it is only read.
+    _lock: Option<Lock>,
 }
 
 /// What readers need to find a frame.
@@ -140,6 +142,11 @@ impl Journal {
     /// The same among other files than the disk's.
     pub fn open_in(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Journal, Error> {
         open::open(files, dir, config)
+    }
+
+    /// Opens what is in a folder now to be read only, beside whoever writes it. None where there is nothing.
+    pub fn look(dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
+        open::look(files::disk(), dir, config)
     }
 
     /// What the opening had to cut off.
@@ -332,7 +339,7 @@ impl<'a> Batch<'a> {
     fn roll(&mut self) -> Result<(), Error> {
         let (journal, active) = (self.journal, self.active.clone());
         self.buffer.clear();
-        segment::encode_seal(self.buffer, &active, self.at, self.next, self.synced, &journal.shared.read().index);
+        segment::encode_seal(self.buffer, active.salt, self.at, self.next, self.synced, &journal.shared.read().index);
         self.write_at_end()?;
         self.buffer.clear();
         journal.or_fail(active.file.sync().map_err(Error::io(&active.path, "sync")))?;

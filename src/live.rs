@@ -16,9 +16,11 @@ use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, System};
 use crate::engine::recovery;
+use crate::forgotten::Forgotten;
 use crate::journal;
 use crate::log::texts::LogTexts;
 use crate::log::{self, Embedded, Log};
+use crate::record;
 use crate::replay::Interrupt;
 use crate::run::{self, Running};
 use crate::serve::{self, App};
@@ -50,6 +52,8 @@ pub enum Error {
     Serve(#[from] serve::Error),
     #[error("{} cannot be made", folder.display())]
     Folder { folder: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Forgotten(#[from] record::Error),
     #[error(transparent)]
     Sinks(#[from] list::Error),
     #[error(transparent)]
@@ -104,6 +108,7 @@ impl Live {
             store: Arc::new(Memory::new()) as Arc<dyn Store>,
             telemetry: Arc::new(Telemetry::new()),
             clock: Arc::new(System) as Arc<dyn Clock>,
+            forgotten: Arc::new(Forgotten::read(folder)?),
         };
         parts.telemetry.state(STORE, State::Ready);
         let mut engine =

@@ -8,11 +8,11 @@
 //! 1. What cannot be done as it was asked is refused before any work: then nothing in DIR has changed.
 //! 2. Nothing in DIR changes before everything that goes there is whole. (An interrupted or failed replay leaves the old tables.)
 
-mod checks;
+pub(crate) mod checks;
 mod feed;
 mod interrupt;
 mod meter;
-mod sink;
+pub(crate) mod sink;
 mod state;
 mod summary;
 mod texts;
@@ -28,13 +28,14 @@ use eddy_dataflows::views::Definition;
 
 pub use interrupt::Interrupt;
 pub use meter::Meter;
-pub use state::Durability;
+pub use state::{Durability, spools};
 pub use summary::{Summary, peak_rss_bytes};
 pub use texts::{ReplayTexts, input_of_spool};
 
-use crate::cli::Error;
+use crate::cli::{Error, chain};
 use crate::clock;
 use crate::engine::{self, Engine, parse};
+use crate::forgotten::Forgotten;
 use crate::sink::tables::Format;
 use crate::source::dumps::{Limits, Reader};
 use crate::spool::Spool;
@@ -42,10 +43,10 @@ use feed::Feed;
 use state::{Position, State};
 
 /// Inputs and spools of texts, which a [`eddy_schemas::Place`] numbers with 16 bits.
-const INPUTS_MAX: usize = 1 << 16;
+pub(crate) const INPUTS_MAX: usize = 1 << 16;
 
 /// Outputs that wait for the sink; workers wait at it.
-const OUTPUTS_WAITING_MAX: usize = 1 << 10;
+pub(crate) const OUTPUTS_WAITING_MAX: usize = 1 << 10;
 
 /// What is to be done.
 pub struct Job {
@@ -84,12 +85,18 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let texts = Arc::new(ReplayTexts::new(job.files.clone(), spools.clone()));
     // Those of this run are the last.
     let mine = (0..spools.len()).skip(spools.len() - job.workers);
+    let forgotten = match &job.state {
+        Some(durability) => Forgotten::read(&durability.folder).map_err(|e| Error::Usage(chain(&e)))?,
+        None => Forgotten::default(),
+    };
+    let forgotten = Arc::new(forgotten);
     let (spare, spares) = bounded(2 * job.workers + 2);
     let inputs = parse::Inputs {
         names: job.files.iter().map(|path| path.display().to_string()).collect(),
         spools: mine.map(|n| (input_of_spool(n), Arc::clone(&spools[n]))).collect(),
         spares: Some(spare),
         clock: Arc::new(clock::System),
+        forgotten,
     };
     let config = engine::Config {
         workers: job.workers,
@@ -123,5 +130,13 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     }
     drop(durable);
     let views = collected.write(&job, &texts, interrupt)?;
-    Ok(Summary { counts: counts.snapshot(), views, elapsed: started.elapsed(), workers: job.workers, incomplete })
+    Ok(Summary {
+        counts: counts.snapshot(),
+        views,
+        elapsed: started.elapsed(),
+        workers: job.workers,
+        processes: 1,
+        peak_rss_bytes: peak_rss_bytes(),
+        incomplete,
+    })
 }

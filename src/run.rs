@@ -46,6 +46,7 @@ use crate::clock::Clock;
 use crate::engine::durable::{NoRoom, Referred};
 use crate::engine::recovery::{self, Kept};
 use crate::engine::{self, Engine, parse};
+use crate::forgotten::Forgotten;
 use crate::log::{self, Log, Partition};
 use crate::progress::{Bound, Progress};
 use crate::sink::changelog;
@@ -106,6 +107,7 @@ pub struct Parts {
     pub texts: Arc<dyn Texts>,
     pub telemetry: Arc<Telemetry>,
     pub clock: Arc<dyn Clock>,
+    pub forgotten: Arc<Forgotten>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +199,7 @@ impl Running {
             spools: vec![],
             spares: None,
             clock: Arc::clone(&parts.clock),
+            forgotten: Arc::clone(&parts.forgotten),
         };
         parts.telemetry.state(ENGINE, if config.state.is_some() { State::Recovering } else { State::Starting });
         let kept = config.state.as_ref().map(Kept::open).transpose()?;

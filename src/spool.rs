@@ -31,6 +31,8 @@ struct Tail {
 pub struct Spool {
     file: Arc<dyn File>,
     tail: Mutex<Tail>,
+    /// Other processes read it, too: they see what is in the file.
+    shared: bool,
 }
 
 impl Spool {
@@ -55,8 +57,19 @@ impl Spool {
         Ok(Spool::of(file, written))
     }
 
+    /// A new spool that other processes read, each by [`Spool::of_another`].
+    pub fn shared(path: &Path) -> io::Result<Self> {
+        Ok(Spool { shared: true, ..Spool::of(files::disk::Disk.open(path, Open::New)?, 0) })
+    }
+
+    /// What another process writes, to be read.
+    pub fn of_another(path: &Path) -> io::Result<Self> {
+        // Nothing of it is in a buffer here.
+        Ok(Spool::of(files::disk::Disk.open(path, Open::Read)?, u64::MAX))
+    }
+
     fn of(file: Arc<dyn File>, written: u64) -> Self {
-        Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }) }
+        Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }), shared: false }
     }
 
     /// Keeps a text; gives where it is.
@@ -91,6 +104,14 @@ impl Spool {
         check(&tail)
     }
 
+    /// Records that name these texts are about to leave the process.
+    pub fn hand_on(&self) {
+        if self.shared {
+            // An error is found by `check`.
+            let _ = self.flush();
+        }
+    }
+
     /// Makes what was flushed safe against a power cut, where the file has a name.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync()
@@ -99,6 +120,33 @@ impl Spool {
     /// Whether every text could be kept so far.
     pub fn check(&self) -> io::Result<()> {
         check(&self.tail.lock())
+    }
+
+    /// Writes blanks over the texts that `keep` does not want, in their places; gives how many. Nobody else may be at it.
+    ///
+    /// If we crash in between, a text may be half blank, which its sum tells; it was wanted by nobody.
+    pub fn blank(&self, mut keep: impl FnMut(u64) -> bool) -> io::Result<u64> {
+        let end = self.tail.lock().written;
+        let (mut at, mut blanked) = (0, 0);
+        while at + 8 <= end {
+            let mut head = [0; 8];
+            files::read_exact_at(&*self.file, &mut head, at)?;
+            let bytes = u64::from(length(head));
+            if at + 8 + bytes > end {
+                break; // a torn tail
+            }
+            if !keep(at) {
+                let text = vec![b' '; bytes as usize];
+                let mut entry = sum(length(head), &text).to_le_bytes().to_vec();
+                entry.extend_from_slice(&head[4..]);
+                entry.extend_from_slice(&text);
+                self.file.write_at(&entry, at)?;
+                blanked += 1;
+            }
+            at += 8 + bytes;
+        }
+        self.file.sync()?;
+        Ok(blanked)
     }
 
     /// The text at `at`.

@@ -33,7 +33,13 @@ impl Harness {
         let spools: Vec<_> = (0..workers).map(|_| Arc::new(Spool::new(&std::env::temp_dir()).expect("a temporary file"))).collect();
         let texts = Arc::new(ReplayTexts::new(vec!["test".into()], spools.clone()));
         let spools = spools.into_iter().enumerate().map(|(n, spool)| (input_of_spool(n), spool)).collect();
-        let inputs = parse::Inputs { names: vec!["test".into()], spools, spares: None, clock: Arc::new(Manual::new(now * 1_000)) };
+        let inputs = parse::Inputs {
+            names: vec!["test".into()],
+            spools,
+            spares: None,
+            clock: Arc::new(Manual::new(now * 1_000)),
+            forgotten: Arc::default(),
+        };
         // Unbounded: one thread drives and reads.
         let (send, outputs) = unbounded();
         let config = engine::Config { workers, keep, tick_records_max: 0, ..engine::Config::default() };

@@ -1,8 +1,8 @@
 //! Replays by the real binary: real dumps against the oracle, bad input, and what a person sees.
 
-mod archives;
+pub mod archives;
 mod bad_files;
-mod bad_records;
+pub mod bad_records;
 mod command_line;
 mod data;
 mod durable;
@@ -11,5 +11,5 @@ mod interrupts;
 mod outputs;
 mod progress;
 mod reddit;
-mod run;
+pub mod run;
 mod telegram;

@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, reason = "cargo shows it where a test fails, and --nocapture always")]
 
 mod bench;
+mod cluster;
 mod demo;
+mod forget;
 mod generate;
 mod harness;
 mod oracle;

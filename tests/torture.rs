@@ -5,7 +5,7 @@
 
 mod changes;
 mod disk;
-mod process;
+pub mod process;
 mod reader;
 
 use std::collections::BTreeSet;

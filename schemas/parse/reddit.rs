@@ -190,6 +190,8 @@ fn op(op: &Value<'_>) -> Result<Op, Rejected> {
             Some("c") => Ok(Op::Create),
             Some("u") => Ok(Op::Update),
             Some("d") => Ok(Op::Delete),
+            // What stands where a record of a forgotten user stood.
+            Some("forgotten") => Err(Rejected::Ignored("forgotten")),
             _ => Err(Rejected::Dead("op")),
         },
     }

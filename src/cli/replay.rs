@@ -74,7 +74,7 @@ pub struct Replay {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-enum StateIn {
+pub(super) enum StateIn {
     /// In memory: a replay that is interrupted begins anew
     None,
     /// In --data-dir: the same command goes on where it was
@@ -93,9 +93,18 @@ pub fn fsync(text: &str) -> Result<FsyncWhen, String> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-enum TableFormat {
+pub(super) enum TableFormat {
     Tsv,
     Ndjson,
+}
+
+impl From<TableFormat> for Format {
+    fn from(format: TableFormat) -> Self {
+        match format {
+            TableFormat::Tsv => Format::Tsv,
+            TableFormat::Ndjson => Format::Ndjson,
+        }
+    }
 }
 
 /// What `--views` takes. (Given to clap, which then suggests what a misspelt one may have been.)
@@ -134,10 +143,7 @@ impl Replay {
             folder: self.data_dir.or_else(|| self.output.clone()).unwrap_or_else(std::env::temp_dir),
             state,
             output: self.output,
-            format: match self.format {
-                TableFormat::Tsv => Format::Tsv,
-                TableFormat::Ndjson => Format::Ndjson,
-            },
+            format: self.format.into(),
             limits: Limits { record_bytes_max: self.record_bytes_max as usize, ..Limits::default() },
             tick_records_max: self.tick_records_max as usize,
             files: self.files,
@@ -148,7 +154,7 @@ impl Replay {
     }
 }
 
-fn finish(summary: &Summary, strict: bool) -> Result<ExitCode, Error> {
+pub(super) fn finish(summary: &Summary, strict: bool) -> Result<ExitCode, Error> {
     print(&summary.json().to_string())?;
     if !summary.incomplete.is_empty() {
         let what = format!("{} could not be read to the end (named in `incomplete`)", counted(summary.incomplete.len() as u64, "file"));

@@ -84,7 +84,7 @@ impl Run {
         };
         run(&config, &interrupt, ready).map_err(|e| match e {
             // Asked for what cannot be: nothing was started.
-            live::Error::Serve(_) | live::Error::Sinks(_) => Error::Usage(chain(&e)),
+            live::Error::Serve(_) | live::Error::Sinks(_) | live::Error::Forgotten(_) => Error::Usage(chain(&e)),
             e if has_started => Error::failed("it ended", e),
             e => Error::Usage(chain(&e)),
         })?;

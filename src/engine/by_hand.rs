@@ -35,8 +35,8 @@ pub struct Workers(());
 pub fn start(plan: &Plan, receivers: &[Receiver<Feed>], seed: u64) -> Workers {
     let build = |allocator| {
         let mut worker = Worker::new(WorkerConfig::default(), allocator, None);
-        let receiver = &receivers[worker.index()];
-        let watched = worker::build(&mut worker, plan, receiver);
+        let index = worker.index();
+        let watched = worker::build(&mut worker, plan, index, &receivers[index]);
         (worker, watched)
     };
     let workers = allocators(receivers.len()).into_iter().map(build).collect();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use eddy_schemas::frame::Tally;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 /// Counts of one engine, over all workers.
 #[derive(Default)]
@@ -24,7 +25,7 @@ pub struct Counts {
 }
 
 /// A consistent-enough copy: exact when the engine is at rest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub read: u64,
     pub applied: u64,
@@ -72,6 +73,17 @@ impl Counts {
 }
 
 impl Snapshot {
+    /// Adds the counts of another process.
+    pub fn add(&mut self, other: &Snapshot) {
+        self.read += other.read;
+        self.applied += other.applied;
+        self.live += other.live;
+        self.held += other.held;
+        for (to, from) in [(&mut self.ignored, &other.ignored), (&mut self.dead, &other.dead)] {
+            from.iter().for_each(|(reason, count)| *to.entry(reason.clone()).or_default() += count);
+        }
+    }
+
     pub fn dead_letters(&self) -> u64 {
         self.dead.values().sum()
     }

@@ -8,11 +8,12 @@ use crossbeam_channel::Sender;
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::Tally;
 use eddy_schemas::parse::{self, Context, Parsed};
-use eddy_schemas::{Place, Version};
+use eddy_schemas::{Place, Version, scrub};
 use hashbrown::HashMap;
 
 use super::batch::Raw;
 use crate::clock::Clock;
+use crate::forgotten::{Asked, Forgotten};
 use crate::source::dumps::{Block, Places};
 use crate::spool::Spool;
 
@@ -30,11 +31,14 @@ pub struct Inputs {
     pub spares: Option<Sender<Vec<u8>>>,
     /// Tells ticks, and what is `future`.
     pub clock: Arc<dyn Clock>,
+    /// Whose records are ignored.
+    pub forgotten: Arc<Forgotten>,
 }
 
 /// One worker's parser.
 pub struct Parser {
     records: parse::Parser,
+    asked: Asked,
     desk: Desk,
 }
 
@@ -60,12 +64,20 @@ struct Stand {
     offset: u64,
 }
 
+/// The reason of a record by a forgotten user.
+const FORGOTTEN: &str = "forgotten";
+
+/// Whether a record that could not be read names one of them as who wrote it.
+fn is_of(raw: &[u8], forgotten: &Forgotten) -> bool {
+    !forgotten.is_empty() && scrub::author(raw).is_some_and(|author| forgotten.has(&author))
+}
+
 /// Reasons and how often.
 type Ignored = HashMap<Cow<'static, str>, u64, foldhash::fast::FixedState>;
 
 impl Parser {
     pub fn new(inputs: Arc<Inputs>, worker: usize) -> Self {
-        Parser { records: parse::Parser::default(), desk: Desk { inputs, worker, done: Done::default() } }
+        Parser { records: parse::Parser::default(), asked: Asked::default(), desk: Desk { inputs, worker, done: Done::default() } }
     }
 
     /// Reads a batch. Every record is counted as read, and comes out in one of three ways.
@@ -81,6 +93,9 @@ impl Parser {
                     self.record(&record.value, &stand, &context, false, &mut ignored, &mut out);
                 }
             }
+        }
+        if let Some((_, spool)) = self.desk.inputs.spools.get(self.desk.worker) {
+            spool.hand_on();
         }
         let mut done = std::mem::take(&mut self.desk.done);
         done.tally.ignored = ignored.into_iter().map(|(reason, count)| (reason.into_owned(), count)).collect();
@@ -122,6 +137,9 @@ impl Parser {
     fn record(&mut self, raw: &[u8], stand: &Stand, context: &Context, spool: bool, ignored: &mut Ignored, out: &mut impl FnMut(Version)) {
         self.desk.done.tally.read += 1;
         match self.records.parse(raw, context) {
+            Parsed::Version(version, _) if self.asked.has(&self.desk.inputs.forgotten, version.user) => {
+                *ignored.entry(FORGOTTEN.into()).or_default() += 1;
+            }
             Parsed::Version(mut version, text) => {
                 if let Some(text) = text.filter(|_| spool) {
                     version.place = self.desk.spooled(&text);
@@ -129,6 +147,8 @@ impl Parser {
                 out(version);
             }
             Parsed::Ignored(reason) => *ignored.entry(reason).or_default() += 1,
+            // What the person wrote must not be kept as a dead letter either.
+            Parsed::Dead(_) if is_of(raw, &self.desk.inputs.forgotten) => *ignored.entry(FORGOTTEN.into()).or_default() += 1,
             Parsed::Dead(reason) => self.desk.dead_letter(stand, reason, raw, raw.len() as u64),
         }
     }

@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eddy_schemas::stored;
+use eddy_schemas::stored::{self, Malformed};
 
 use super::durable::{Durable, Fsync, NoRoom, Referred, Ticks};
 use super::snapshot::Snapshots;
@@ -74,6 +74,15 @@ impl Kept {
     /// Of the snapshot, and what that was made from; 0 and nothing where there is none.
     pub fn snapshot(&self) -> (u64, &str) {
         (self.snapshots.manifest.tick, &self.snapshots.manifest.binding)
+    }
+
+    /// As [`Snapshots::rewrite`].
+    pub fn rewrite(
+        &mut self,
+        keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
+        letter: impl FnMut(Vec<u8>) -> Vec<u8>,
+    ) -> Result<(), durable::Error> {
+        self.snapshots.rewrite(&self.journal, keep, letter)
     }
 
     /// Writes what comes after it.

@@ -182,6 +182,35 @@ impl Snapshots {
         self.merge()
     }
 
+    /// Makes one run of all that is there, the journal's ticks too: of the versions that `keep` says, and of dead letters as `letter` makes
+    /// them. What it leaves out is in no file any more. External sinks that have not got all of it must be made anew.
+    pub fn rewrite(
+        &mut self,
+        journal: &Journal,
+        mut keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
+        mut letter: impl FnMut(Vec<u8>) -> Vec<u8>,
+    ) -> Result<(), Error> {
+        journal.roll()?;
+        self.take(journal, u64::MAX)?;
+        let mut next = self.manifest.clone();
+        let mut merge = Merge::new(&*self.files, &self.dir, &next.runs)?;
+        let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
+        while let Some(row) = merge.version()? {
+            if keep(row).map_err(|_| damaged(&self.dir, "a version"))? {
+                run.version(row)?;
+            }
+        }
+        while let Some(read) = merge.letter()? {
+            run.letter(&letter(read))?;
+        }
+        next.runs = vec![run.end()?];
+        // What is left of the journal are frames of ticks that were never whole.
+        next.needed = Some(journal.range().end);
+        self.publish(next)?;
+        journal.truncate_before(journal.range().end)?;
+        Ok(())
+    }
+
     /// Merges the newest runs, as long as each is not much larger than those after it, where there are too many.
     fn merge(&mut self) -> Result<(), Error> {
         let runs = &self.manifest.runs;

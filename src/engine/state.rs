@@ -73,7 +73,7 @@ impl State {
     /// Asks for the memory that `find` and `get` will want.
     #[inline]
     pub fn fetch(&self, id: MessageId, step: usize) {
-        let tag = tag(id.route());
+        let tag = tag(id.spread());
         if step == 0 {
             self.index.fetch(tag);
         } else if let Some(slot) = self.index.guess(tag) {
@@ -83,7 +83,7 @@ impl State {
 
     /// The slot of a message, if it is held.
     pub fn find(&self, id: MessageId) -> Option<u32> {
-        self.index.find(tag(id.route()), |slot| self.held[slot as usize].id == id)
+        self.index.find(tag(id.spread()), |slot| self.held[slot as usize].id == id)
     }
 
     /// Whether the held version has this version number: the cheap look before `get`.
@@ -131,7 +131,7 @@ impl State {
                 u32::try_from(self.held.len() - 1).expect("fewer than 2^32 messages a worker")
             }
         };
-        self.index.insert(tag(version.id.route()), slot);
+        self.index.insert(tag(version.id.spread()), slot);
         slot
     }
 
@@ -159,7 +159,7 @@ impl State {
     pub fn remove(&mut self, slot: u32) {
         let Held { id, rare, .. } = self.held[slot as usize];
         self.keep(Rare::default(), rare);
-        self.index.remove(tag(id.route()), slot);
+        self.index.remove(tag(id.spread()), slot);
         (self.held[slot as usize].rare, self.held[slot as usize].flags) = (0, FREE);
         self.free_slots.push(slot);
     }

@@ -11,6 +11,10 @@ use eddy_dataflows::views::{self, Definition};
 use eddy_dataflows::{Inputs, Keep, Outputs};
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::{Version, stored};
+use timely::WorkerConfig;
+use timely::communication::allocator::ProcessBuilder;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::{AllocatorBuilder, Hooks};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Concat;
@@ -25,7 +29,7 @@ use super::durable::{Durable, Mark};
 use super::ingest::{Ended, Ingest};
 use super::parse::{self, Parser};
 use super::watermark::{self, Report, Time};
-use super::{Counts, Error, Frontiers, Output};
+use super::{Counts, Error, Frontiers, Output, Peers};
 use crate::texts::Texts;
 
 /// Something for a worker.
@@ -87,13 +91,25 @@ pub struct Plan {
 }
 
 /// Starts a worker thread for each receiver.
-pub fn spawn(plan: Plan, receivers: Vec<Receiver<Feed>>) -> Result<timely::communication::WorkerGuards<()>, String> {
-    let config = timely::Config::process(receivers.len());
-    timely::execute(config, move |worker| run(worker, &plan, &receivers[worker.index()]))
+pub fn spawn(plan: Plan, receivers: Vec<Receiver<Feed>>, peers: Option<Peers>) -> Result<timely::communication::WorkerGuards<()>, String> {
+    let threads = receivers.len();
+    let Some(Peers { process, sockets }) = peers else {
+        let config = timely::Config::process(threads);
+        return timely::execute(config, move |worker| run(worker, &plan, 0, &receivers));
+    };
+    let hooks = Hooks::default();
+    let here = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
+    let (builders, guard) = initialize_networking_from_sockets(here, sockets, process, threads, hooks)
+        .map_err(|e| format!("the processes' connections: {e}"))?;
+    let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+    let first = process * threads;
+    timely::execute::execute_from(builders, Box::new(guard), WorkerConfig::default(), move |worker| run(worker, &plan, first, &receivers))
 }
 
-fn run(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) {
-    let mut watched = build(worker, plan, feeds);
+/// `first`: the number, among the workers of all processes, of this process's first.
+fn run(worker: &mut Worker, plan: &Plan, first: usize, feeds: &[Receiver<Feed>]) {
+    let index = worker.index() - first;
+    let mut watched = build(worker, plan, index, &feeds[index]);
     loop {
         let running = worker.step_or_park(None);
         watched.look();
@@ -126,19 +142,18 @@ impl Watched {
     }
 }
 
-/// Builds a worker's dataflow.
-pub fn build(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) -> Watched {
-    let index = worker.index();
+/// Builds a worker's dataflow; `index`: among the workers of this process.
+pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Feed>) -> Watched {
     // Nobody reads outputs any more: the process is ending, and so is this worker.
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
-        let (versions, marks) = parsed(scope, plan, feeds.clone());
+        let (versions, marks) = parsed(scope, plan, index, feeds.clone());
         let report = |mark: &Mark| Report { greatest: mark.greatest.clone(), time: mark.time.clone() };
         let moments = watermark::moments(map(marks.clone(), report), plan.keep.messages_s, scope.peers());
         let (texts, counts) = (Arc::clone(&plan.texts), Arc::clone(&plan.counts));
         let ingest = match &plan.durable {
             None => Ingest::new(texts, counts),
-            Some(durable) => Ingest::durable(texts, counts, Arc::clone(durable), index, scope.peers()),
+            Some(durable) => Ingest::durable(texts, counts, Arc::clone(durable), scope.index(), scope.peers()),
         };
         let ingest = if plan.keep.messages_s.is_some() { ingest.sealing() } else { ingest };
         let ended = map(marks, |mark| Ended::Mark(mark.clone())).concat(map(moments.clone(), |moment| Ended::At(*moment)));
@@ -153,7 +168,12 @@ pub fn build(worker: &mut Worker, plan: &Plan, feeds: &Receiver<Feed>) -> Watche
 }
 
 /// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace; and says when a tick has ended.
-fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>) -> (Batches<'scope, Version>, Batches<'scope, Mark>) {
+fn parsed<'scope>(
+    scope: Scope<'scope, u64>,
+    plan: &Plan,
+    index: usize,
+    feeds: Receiver<Feed>,
+) -> (Batches<'scope, Version>, Batches<'scope, Mark>) {
     let mut builder = OperatorBuilder::new("Parse".to_owned(), scope);
     let (versions, versions_stream) = builder.new_output();
     let (marks, marks_stream) = builder.new_output();
@@ -161,9 +181,9 @@ fn parsed<'scope>(scope: Scope<'scope, u64>, plan: &Plan, feeds: Receiver<Feed>)
     let mut marks = OutputBuilder::<_, CapacityContainerBuilder<Batch<Mark>>>::from(marks);
     let address = builder.operator_info().address;
     let sync = scope.worker().sync_activator_for(address.to_vec());
-    plan.ready.send((scope.index(), sync)).expect("the driver waits for every worker");
+    plan.ready.send((index, sync)).expect("the driver waits for every worker");
     let again = scope.activator_for(address);
-    let mut source = Source::new(plan, scope.index());
+    let mut source = Source::new(plan, index);
     builder.build(move |capabilities| {
         let mut open = Some(capabilities);
         move |_frontiers| {

@@ -47,8 +47,42 @@ pub fn open(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Journal
         shared: RwLock::new(shared),
         opened: Mutex::default(),
         failed: AtomicBool::new(false),
-        _lock: lock,
+        _lock: Some(lock),
     })
+}
+
+/// Opens a journal to be read, whoever has it and may still append to it: what was there at this moment is read, and nothing is changed; it is
+/// safe against a power cut then. None where there is none.
+pub fn look(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
+    let names = files.names(dir).map_err(Error::io(dir, "list"))?;
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_of(name)).collect();
+    firsts.sort_unstable();
+    let Some((&first, sealed)) = firsts.split_last() else { return Ok(None) };
+    check_sealed(&*files, dir, &firsts)?;
+    let path = segment::path(dir, first);
+    let file = files.open(&path, Open::Read).map_err(Error::io(&path, "open"))?;
+    // A killed process left it to the kernel. (Sealed segments were synced.)
+    file.sync().map_err(Error::io(&path, "sync"))?;
+    let bytes = read_all(&*file).map_err(Error::io(&path, "read"))?;
+    let salt = segment::check_header(&bytes, &path, first)?;
+    // Where it breaks off its writer has been cut off, or is at it. (A frame that was damaged since looks the same: whoever reads a journal so
+    // must know what has to be there.)
+    let scan = scan(&bytes, salt, first);
+    let end = scan.end as u32;
+    let active = Arc::new(Active { path, file, salt, first, synced: AtomicU32::new(end) });
+    let shared = Shared { sealed: sealed.iter().copied().collect(), active, end, next: scan.next, index: scan.index };
+    Ok(Some(Journal {
+        files,
+        dir: dir.into(),
+        config,
+        cut: None,
+        writer: Mutex::default(),
+        shared: RwLock::new(shared),
+        opened: Mutex::default(),
+        // It takes no frame.
+        failed: AtomicBool::new(true),
+        _lock: None,
+    }))
 }
 
 /// First numbers of the segments there are, ascending. Segments that never got their name are removed.

@@ -110,7 +110,7 @@ impl Journal {
     }
 
     /// A sealed segment with its index, from the few that are kept open.
-    fn sealed(&self, first: u64) -> Result<Arc<Sealed>, Error> {
+    pub(super) fn sealed(&self, first: u64) -> Result<Arc<Sealed>, Error> {
         let mut opened = self.opened.lock();
         if let Some(at) = opened.iter().position(|sealed| sealed.first == first) {
             let sealed = opened.remove(at).expect("just found");

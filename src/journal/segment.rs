@@ -104,17 +104,17 @@ impl Index {
     }
 }
 
-pub fn encode_seal(out: &mut Vec<u8>, active: &Active, at: u32, next: u64, synced: u32, index: &Index) {
+pub fn encode_seal(out: &mut Vec<u8>, salt: u32, at: u32, next: u64, synced: u32, index: &Index) {
     let mut payload = Vec::with_capacity(index.0.len() * 8);
     for entry in &index.0 {
         payload.extend_from_slice(&entry.number.to_le_bytes());
         payload.extend_from_slice(&entry.position.to_le_bytes());
     }
-    frame::encode(out, active.salt, frame::SEAL, synced, &[&payload]);
+    frame::encode(out, salt, frame::SEAL, synced, &[&payload]);
     let trailer = out.len();
     out.extend_from_slice(&at.to_le_bytes());
     out.extend_from_slice(&next.to_le_bytes());
-    let crc = frame::checksum(active.salt, &out[trailer..]);
+    let crc = frame::checksum(salt, &out[trailer..]);
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
@@ -129,7 +129,7 @@ pub struct Prepared {
     temporary: PathBuf,
     file: Arc<dyn File>,
     first: u64,
-    salt: u32,
+    pub salt: u32,
 }
 
 pub fn prepare(files: &dyn Files, dir: &Path, first: u64) -> Result<Prepared, Error> {
@@ -146,6 +146,14 @@ pub fn prepare(files: &dyn Files, dir: &Path, first: u64) -> Result<Prepared, Er
 }
 
 impl Prepared {
+    pub fn write_at(&self, bytes: &[u8], at: u32) -> Result<(), Error> {
+        self.file.write_at(bytes, u64::from(at)).map_err(Error::io(&self.temporary, "write"))
+    }
+
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file.sync().map_err(Error::io(&self.temporary, "sync"))
+    }
+
     /// Gives the segment its name, for good.
     pub fn publish(self, files: &dyn Files, dir: &Path) -> Result<Active, Error> {
         let path = path(dir, self.first);

@@ -206,3 +206,50 @@ fn a_folder_is_abandoned_when_who_locked_it_is_gone() {
     drop(lock);
     assert!(is_abandoned(dir.path()));
 }
+
+#[test]
+fn rewritten_frames_keep_their_numbers_and_the_old_bytes_go() {
+    let dir = TempDir::new().expect("a folder");
+    let journal = open(dir.path());
+    (0..60).for_each(|number| drop(journal.append(&[payload(number)]).expect("room")));
+    let changed = journal.rewrite(|number, old| Ok::<_, Error>((number % 7 == 3).then(|| old[..5].to_ascii_uppercase())));
+    assert_eq!(changed.expect("room"), 9);
+    journal.append(&[payload(60)]).expect("it goes on");
+    let check = |journal: &Journal| {
+        let mut numbers = 0..;
+        let end = journal.replay(0, |number, bytes| {
+            assert_eq!(numbers.next(), Some(number));
+            let expected = if number % 7 == 3 && number < 60 { b"FRAME".to_vec() } else { payload(number) };
+            assert_eq!(bytes, expected);
+            Ok::<_, Error>(())
+        });
+        assert_eq!(end.expect("sound"), 61);
+    };
+    check(&journal);
+    drop(journal);
+    check(&open(dir.path()));
+    for entry in fs::read_dir(dir.path()).expect("a folder") {
+        let bytes = fs::read(entry.expect("an entry").path()).expect("a file");
+        assert!(!bytes.windows(9).any(|window| window == b"frame 3 f" || window == b"frame 10 "), "an old payload is left");
+    }
+}
+
+#[test]
+fn a_journal_is_read_beside_its_writer_and_left_as_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert!(Journal::look(dir.path(), small()).expect("an empty folder").is_none());
+    let journal = open(dir.path());
+    fill(&journal, 70);
+    let last = journal.shared.read().active.path.clone();
+    let looked = Journal::look(dir.path(), small()).expect("it is not locked out").expect("there is one");
+    check(&looked, 0, 70);
+    assert!(matches!(looked.append(&[payload(70)]), Err(Error::Failed { .. })), "it is not for writing");
+    fill(&journal, 71);
+    check(&looked, 0, 70);
+    // As a writer leaves it that was frozen in the middle of a frame.
+    let whole = fs::read(&last).expect("the last segment");
+    let torn = [&whole[..], &whole[whole.len() - 9..]].concat();
+    fs::write(&last, &torn).expect("room");
+    check(&Journal::look(dir.path(), small()).expect("a torn tail").expect("there is one"), 0, 71);
+    assert_eq!(fs::read(&last).expect("it is there"), torn);
+}

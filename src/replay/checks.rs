@@ -8,7 +8,7 @@ use crate::sink::tables;
 use crate::source::dumps::Reader;
 
 /// Refuses what cannot be done as it was asked; makes the folders.
-pub(super) fn all(job: &Job, reader: &Reader) -> Result<(), Error> {
+pub(crate) fn all(job: &Job, reader: &Reader) -> Result<(), Error> {
     let files_max = INPUTS_MAX - job.workers;
     if job.files.len() > files_max {
         let what = format!("{} files are more than a replay can tell apart ({files_max})", job.files.len());

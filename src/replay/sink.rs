@@ -1,11 +1,12 @@
 //! The sink: keeps rows until the end, writes dead letters as they come, puts everything in its place at once.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Receiver;
+use eddy_schemas::control::DeadLetter;
 use rayon::prelude::*;
 
 use super::{Interrupt, Job, ReplayTexts, checks};
@@ -13,8 +14,9 @@ use crate::cli::Error;
 use crate::engine::Output;
 use crate::sink::tables::{self, Table};
 
-pub(super) struct Collected {
-    tables: Vec<Table>,
+/// What came out so far.
+pub(crate) struct Collected {
+    pub tables: Vec<Table>,
     letters: Option<Letters>,
 }
 
@@ -28,27 +30,36 @@ pub(super) fn collect(job: &Job, outputs: Receiver<Output>, failed: &AtomicBool)
 }
 
 fn take(job: &Job, outputs: &Receiver<Output>) -> Result<Collected, Error> {
-    let mut tables: Vec<Table> = job.views.iter().map(|definition| Table::new(definition.view)).collect();
-    let mut letters = job.output.as_deref().map(Letters::new).transpose()?;
-    for output in outputs {
-        match output {
-            Output::Changes { changes, .. } => {
-                // By name: a view's description may stand in memory more than once.
-                let table = tables.iter_mut().find(|table| table.view().name == changes.view.name);
-                table.expect("views that were asked for").append(&changes);
-            }
-            Output::Dead { letter, .. } => {
-                if let Some(letters) = &mut letters {
-                    letters.push(&letter)?;
-                }
-            }
-            Output::Closed { .. } => {}
-        }
-    }
-    Ok(Collected { tables, letters })
+    let mut collected = Collected::new(job)?;
+    outputs.iter().try_for_each(|output| collected.take(output))?;
+    Ok(collected)
 }
 
 impl Collected {
+    pub fn new(job: &Job) -> Result<Collected, Error> {
+        let tables = job.views.iter().map(|definition| Table::new(definition.view)).collect();
+        Ok(Collected { tables, letters: job.output.as_deref().map(Letters::new).transpose()? })
+    }
+
+    pub fn take(&mut self, output: Output) -> Result<(), Error> {
+        match output {
+            Output::Changes { changes, .. } => self.table(changes.view.name).append(&changes),
+            Output::Dead { letter, .. } => self.letter(&letter)?,
+            Output::Closed { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The table of a view. (By name: a view's description may stand in memory more than once.)
+    pub fn table(&mut self, view: &str) -> &mut Table {
+        let table = self.tables.iter_mut().find(|table| table.view().name == view);
+        table.expect("views that were asked for")
+    }
+
+    pub fn letter(&mut self, letter: &DeadLetter) -> Result<(), Error> {
+        self.letters.as_mut().map_or(Ok(()), |letters| letters.push(letter))
+    }
+
     /// Puts tables and dead letters where they belong; gives the rows of each view.
     pub fn write(self, job: &Job, texts: &ReplayTexts, interrupt: &Interrupt) -> Result<Vec<(&'static str, u64)>, Error> {
         let names = self.tables.iter().map(|table| table.view().name);
@@ -77,26 +88,30 @@ impl Collected {
     }
 }
 
-/// `DIR/dead_letters.ndjson`, beside its place until it is whole.
-struct Letters {
-    out: BufWriter<tempfile::NamedTempFile<File>>,
+/// `DIR/dead_letters.ndjson`: in a file without a name, in the same folder, until it is whole.
+pub(crate) struct Letters {
+    folder: PathBuf,
+    out: BufWriter<File>,
 }
 
 impl Letters {
     fn new(folder: &Path) -> Result<Self, Error> {
-        Ok(Letters { out: BufWriter::new(tables::beside(folder).map_err(Self::failed)?) })
+        Ok(Letters { folder: folder.to_owned(), out: BufWriter::new(tempfile::tempfile_in(folder).map_err(Self::failed)?) })
     }
 
     fn failed(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         Error::failed("dead letters could not be written", e)
     }
 
-    fn push(&mut self, letter: &eddy_schemas::control::DeadLetter) -> Result<(), Error> {
+    fn push(&mut self, letter: &DeadLetter) -> Result<(), Error> {
         serde_json::to_writer(&mut self.out, letter).map_err(Self::failed)?;
         self.out.write_all(b"\n").map_err(Self::failed)
     }
 
     fn whole(self) -> Result<tempfile::NamedTempFile, Error> {
-        self.out.into_inner().map_err(|e| Self::failed(e.into_error()))
+        let mut letters = self.out.into_inner().map_err(|e| Self::failed(e.into_error()))?;
+        let mut whole = tables::beside(&self.folder).map_err(Self::failed)?;
+        letters.rewind().and_then(|()| io::copy(&mut letters, &mut whole)).map_err(Self::failed)?;
+        Ok(whole)
     }
 }

@@ -82,6 +82,16 @@ fn failed(folder: &Path) -> impl Fn(io::Error) -> Error {
     move |e| Error::failed(format!("the state in {} could not be written", folder.display()), e)
 }
 
+fn spool_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("texts-{number:04}"))
+}
+
+/// The spools of a replay's state, each with its number among inputs.
+pub fn spools(folder: &Path) -> impl Iterator<Item = (u32, PathBuf)> {
+    let paths = (0..).map(move |number| (number, spool_path(folder, number)));
+    paths.take_while(|(_, path)| path.is_file()).map(|(number, path)| (super::input_of_spool(number as usize), path))
+}
+
 impl State {
     /// Opens or makes the state of a job.
     pub fn open(job: &super::Job, config: &Durability) -> Result<State, Error> {
@@ -103,7 +113,7 @@ impl State {
             return Err(refused(format!("{} has been begun again too often: give another --data-dir", folder.display())));
         }
         record::write(&path, FORMAT, &now).map_err(failed(folder))?;
-        let spool = |number| Spool::open(&folder.join(format!("texts-{number:04}"))).map(Arc::new);
+        let spool = |number| Spool::open(&spool_path(folder, number)).map(Arc::new);
         let spools: Vec<_> = (0..now.texts).map(spool).collect::<io::Result<_>>().map_err(failed(folder))?;
         let durable = kept.durable(Arc::new(spools.clone()), config.fsync, NoRoom::Fails);
         let durable = durable.map_err(|e| Error::failed("the state could not be opened", e))?;

@@ -12,7 +12,11 @@ pub struct Summary {
     /// Rows of each view.
     pub views: Vec<(&'static str, u64)>,
     pub elapsed: Duration,
+    /// Of all processes.
     pub workers: usize,
+    pub processes: usize,
+    /// Of all processes together; none where a kernel does not tell.
+    pub peak_rss_bytes: Option<u64>,
     /// Files that could not be read to their end.
     pub incomplete: Vec<String>,
 }
@@ -29,7 +33,8 @@ impl Summary {
             "seconds": (seconds * 1e3).round() / 1e3,
             "records_per_second": (self.counts.read as f64 / seconds.max(1e-9)).round(),
             "workers": self.workers,
-            "peak_rss_bytes": peak_rss_bytes(),
+            "processes": self.processes,
+            "peak_rss_bytes": self.peak_rss_bytes,
             "incomplete": self.incomplete,
         })
     }

@@ -41,6 +41,7 @@ impl Bench {
             store: Arc::new(Memory::new()),
             telemetry: Arc::new(Telemetry::new()),
             clock: Arc::clone(&clock) as _,
+            forgotten: Arc::default(),
         };
         let mut config = Config { tick_ms_min: 0, ..Config::default() };
         config.engine.workers = workers;

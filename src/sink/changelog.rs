@@ -19,7 +19,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,18 @@ impl Error {
     /// Trying again may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Io { .. })
+    }
+}
+
+/// Removes a changelog's files: the next start of its state writes it anew, whole.
+pub fn remove(folder: &Path) -> Result<(), Error> {
+    let _lock = Lock::take(folder)?;
+    Files::new(folder, 0).cut(&Places::default())?;
+    let path = folder.join("upper.json");
+    // If we crash before this, it is shorter than it says: it is refused, and removed by the same command again.
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove")(e)),
+        _ => Ok(()),
     }
 }
 

@@ -37,11 +37,16 @@ pub struct List {
 }
 
 impl List {
+    /// The sinks of the state in this folder; none where it never had any.
+    pub fn read(folder: &Path) -> Result<List, Error> {
+        Ok(record::read(&folder.join("sinks.json"), FORMAT)?.unwrap_or_default())
+    }
+
     /// The sinks of the state in this folder from now on: `given`, which must be all that are not in `dropped`.
     pub fn agree(folder: &Path, given: &[PathBuf], dropped: &[PathBuf]) -> Result<List, Error> {
         let path = folder.join("sinks.json");
         let failed = |source| Error::Write { path: path.clone(), source };
-        let mut list = record::read::<List>(&path, FORMAT)?.unwrap_or_default();
+        let mut list = List::read(folder)?;
         if list.state.is_empty() {
             list.state = random().map_err(failed)?;
         }

@@ -95,6 +95,32 @@ impl Table {
         self.changes = compacted;
     }
 
+    /// Hands over each row at the end: the cells of its key, then the others.
+    pub fn each(&self, mut row: impl FnMut(&[Cell])) {
+        let (view, mut cells) = (self.view(), vec![]);
+        for place in Order::new(&self.changes).places() {
+            self.cells(view, place, &mut cells);
+            row(&cells);
+        }
+    }
+
+    /// Adds a row whose key nobody else gives.
+    pub fn insert(&mut self, row: &[Cell]) {
+        let (key, row) = row.split_at(self.view().key.len());
+        let (mut key_bytes, mut row_bytes) = (vec![], vec![]);
+        codec::encode_key(key, &mut key_bytes);
+        codec::encode_row(row, &mut row_bytes);
+        self.changes.push_encoded(&key_bytes, Some(&row_bytes));
+    }
+
+    /// The cells of a row that is there.
+    fn cells(&self, view: &View, place: u64, cells: &mut Vec<Cell>) {
+        let change = self.changes.at(place);
+        cells.clear();
+        codec::decode_key(view.key, change.key, cells);
+        codec::decode_row(view.columns, change.row.expect("rows that are there"), cells);
+    }
+
     /// Rows at the end.
     pub fn count(&self) -> u64 {
         Order::new(&self.changes).places().count() as u64
@@ -129,10 +155,7 @@ impl Table {
         let mut texts = texts.iter();
         for (at, place) in places.iter().enumerate() {
             places.get(at + AHEAD).inspect(|ahead| prefetch(self.changes.start(**ahead)));
-            let change = self.changes.at(*place);
-            cells.clear();
-            codec::decode_key(view.key, change.key, &mut cells);
-            codec::decode_row(view.columns, change.row.expect("rows that are there"), &mut cells);
+            self.cells(view, *place, &mut cells);
             match format {
                 Format::Tsv => text::tsv(&cells, &mut texts, &mut out),
                 Format::Ndjson => text::json(view, &cells, &mut texts, &mut out),

@@ -102,7 +102,7 @@ impl Life {
             ..engine::Config::default()
         };
         let names = world.log.partitions().iter().map(|partition| format!("{partition:?}")).collect();
-        let inputs = parse::Inputs { names, spools: vec![], spares: None, clock: Arc::clone(&world.clock) as _ };
+        let inputs = parse::Inputs { names, spools: vec![], spares: None, clock: Arc::clone(&world.clock) as _, forgotten: Arc::default() };
         let (send, outputs) = unbounded();
         let engine = Engine::start(config, inputs, Arc::clone(&world.texts) as _, send).map_err(|e| said(&e))?;
         Ok(Life {

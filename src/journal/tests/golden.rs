@@ -19,7 +19,7 @@ fn version_1() -> [Vec<u8>; 2] {
     let file = Arc::new(files::disk::Handle(tempfile::tempfile().expect("a file")));
     let active = Active { path: PathBuf::new(), file, salt: SALT, first: 0, synced: AtomicU32::new(32) };
     let at = sealed.len() as u32;
-    segment::encode_seal(&mut sealed, &active, at, 3, 32, &index);
+    segment::encode_seal(&mut sealed, active.salt, at, 3, 32, &index);
     let mut last = segment::header(3, SALT + 1).to_vec();
     frame::encode(&mut last, SALT + 1, 3, 32, &[&payload(3)]);
     [sealed, last]

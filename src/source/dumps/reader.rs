@@ -32,6 +32,7 @@ const REREADS_MAX: u64 = 16;
 pub struct Reader {
     inputs: Vec<PathBuf>,
     plain: Vec<bool>,
+    left_out: Vec<bool>,
     next_input: usize,
     input: Option<Input>,
     limits: Limits,
@@ -59,6 +60,7 @@ impl Reader {
         let line_bytes_max = LINE_BYTES_MAX.min(limits.record_bytes_max);
         Reader {
             plain: vec![false; inputs.len()],
+            left_out: vec![false; inputs.len()],
             inputs,
             next_input: 0,
             input: None,
@@ -94,6 +96,11 @@ impl Reader {
         self.next_input = input.min(self.inputs.len());
         let bytes = self.inputs[..self.next_input].iter().filter_map(|path| input::size(path)).sum();
         self.consumed.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Leaves out inputs for which this is true. Before the first block.
+    pub fn leave_out(&mut self, out: impl Fn(usize) -> bool) {
+        self.left_out = (0..self.inputs.len()).map(out).collect();
     }
 
     /// The next block, or none at the end of all inputs. `spare` is a spent block's buffer; give it back uncleared, since its length is
@@ -150,9 +157,9 @@ impl Reader {
         self.consumed.load(Ordering::Relaxed)
     }
 
-    /// Bytes of all inputs on disk; none where a pipe is among them.
+    /// Bytes of all inputs that are read, on disk; none where a pipe is among them.
     pub fn bytes_total(&self) -> Option<u64> {
-        self.inputs.iter().map(|path| input::size(path)).sum()
+        self.inputs.iter().zip(&self.left_out).filter(|(_, out)| !**out).map(|(path, _)| input::size(path)).sum()
     }
 
     /// Whether the records of this input's [`Places::Lines`] blocks can be read again from the file, by offset. Known
@@ -162,6 +169,9 @@ impl Reader {
     }
 
     fn open_next(&mut self) -> Result<bool, Error> {
+        while self.left_out.get(self.next_input) == Some(&true) {
+            self.next_input += 1;
+        }
         let Some(path) = self.inputs.get(self.next_input) else { return Ok(false) };
         self.next_input += 1;
         (self.filled, self.at, self.line, self.offset, self.reread) = (0, 0, 1, 0, 0);

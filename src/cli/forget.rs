@@ -1,0 +1,43 @@
+//! `eddy forget`: a user goes out of a data folder.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use eddy_schemas::scrub::Person;
+
+use super::{Error, chain, print, say};
+use crate::forget::{self, run};
+
+/// Takes a user out of a data folder for good: messages, rows, dead letters, texts, the log. Stop the eddy that uses it first.
+///
+/// What comes later of the same user, also from an old dump, is ignored (`forgotten`): the folder keeps a keyed hash of the name, not the name.
+/// Views are without the user when eddy starts again; changelogs are written anew then. Prints what it did as one line of JSON, and on
+/// stderr what it cannot reach.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:\n  eddy forget reddit:ada --data-dir eddy-data\n  eddy forget telegram:4242 --data-dir eddy-data")]
+pub struct Forget {
+    /// The user's key, such as reddit:ada (in any case) or telegram:4242
+    user: String,
+    /// The folder of `eddy run` or of `eddy replay --state durable`
+    #[arg(long, value_name = "D")]
+    data_dir: PathBuf,
+}
+
+impl Forget {
+    pub fn run(self) -> Result<ExitCode, Error> {
+        let Some(person) = Person::of(&self.user) else {
+            return Err(Error::Usage(format!("{} is no user's key: it looks like reddit:ada or telegram:4242", self.user)));
+        };
+        let done = run(&self.data_dir, &person).map_err(|e| match e {
+            forget::Error::Nothing(_) => Error::Usage(chain(&e)),
+            e => Error::failed("not all of it is done: mend what is wrong and give the same command again", e),
+        })?;
+        print(&serde_json::to_string(&done).expect("numbers and paths are JSON"))?;
+        say(
+            "not reached: what others wrote about the user in their own words, sums that sealed messages left in communities, the files that",
+        );
+        say("records were read from, topics of Kafka before their retention, and copies that were taken of the folder or of a changelog");
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,149 @@
+//! Forgetting a user: what a data folder holds of one goes, for good, and what comes later of the same user is ignored.
+//!
+//! ```text
+//!   D/forgotten.json   the user's keyed hash                                  first: what is not done yet if we crash is asked for again
+//!   D/log              records of the user, and the user in those of others   rewritten
+//!   D/snapshots        one run of everything else; D/state is empty           (versions, dead letters)
+//!   D/texts-*          blanks where nothing points to any more
+//!   changelogs         removed, to be written anew at the next start
+//! ```
+//!
+//! Views need nothing: they are made from what is left when eddy starts.
+//!
+//! # Invariants
+//! 1. Everything may be done twice: after a crash the same command does the rest.
+//! 2. Nobody else is in the folder: its locks are taken first.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use eddy_schemas::control::DeadLetter;
+use eddy_schemas::parse::known::Known;
+use eddy_schemas::scrub::{FORGOTTEN, Person, scrub};
+use eddy_schemas::stored::{self, Reader};
+use serde::Serialize;
+
+use crate::engine::durable::{self, Fsync};
+use crate::engine::recovery::{self, Kept};
+use crate::forgotten::Forgotten;
+use crate::log::{self, Embedded, Topic};
+use crate::sink::{changelog, list};
+use crate::spool::Spool;
+use crate::{journal, record, replay};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{} holds no state and no log of eddy", .0.display())]
+    Nothing(PathBuf),
+    #[error("the list of forgotten users in {} could not be written", .path.display())]
+    List { path: PathBuf, source: io::Error },
+    #[error("the texts in {} could not be written", .path.display())]
+    Texts { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    #[error(transparent)]
+    State(#[from] durable::Error),
+    #[error(transparent)]
+    Sinks(#[from] list::Error),
+    #[error(transparent)]
+    Changelog(#[from] changelog::Error),
+}
+
+/// What was done.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// It was not on the list before.
+    pub is_new: bool,
+    /// Records of the log that the user was taken out of, dead letters among them.
+    pub log_records: u64,
+    /// Versions of the user's messages that the state held.
+    pub versions: u64,
+    /// Dead letters of the state that the user was taken out of.
+    pub dead_letters: u64,
+    /// Texts that were written over.
+    pub texts: u64,
+    /// Folders whose files went.
+    pub changelogs: Vec<PathBuf>,
+    /// Records of others in the log whose own words name the user: they stay.
+    pub mentions_left: u64,
+}
+
+/// Forgets a person in a data folder of `run` or `replay`.
+pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
+    let (log, state) = (folder.join("log"), folder.join("state"));
+    if !log.is_dir() && !state.is_dir() {
+        return Err(Error::Nothing(folder.into()));
+    }
+    let log = log.is_dir().then(|| Embedded::open(&log, log::Counts::default(), &journal::Config::default())).transpose()?;
+    let config = recovery::Config { folder: folder.into(), fsync: Fsync::Tick, snapshot_bytes: 16 << 20 };
+    let mut kept = state.is_dir().then(|| Kept::open(&config)).transpose()?;
+    let mut done = Done::default();
+    let is_new = Forgotten::read(folder)?.add(folder, person);
+    done.is_new = is_new.map_err(|source| Error::List { path: folder.into(), source })?;
+    if let Some(log) = &log {
+        done.log_records = log.rewrite(|topic, key, value| {
+            let changed = if topic == Topic::DeadLetters { scrub_letter(value, person) } else { scrub(value, person) };
+            done.mentions_left += u64::from(person.is_mentioned(changed.as_deref().unwrap_or(value)));
+            changed.map(|value| (if person.is_mentioned(key) { vec![] } else { key.into() }, value))
+        })?;
+    }
+    if let Some(kept) = &mut kept {
+        forget_state(kept, folder, person, &mut done)?;
+    }
+    for changes in list::List::read(folder)?.changelogs {
+        // What is not there needs no forgetting.
+        if changes.is_dir() {
+            changelog::remove(&changes)?;
+            done.changelogs.push(changes);
+        }
+    }
+    Ok(done)
+}
+
+fn forget_state(kept: &mut Kept, folder: &Path, person: &Person, done: &mut Done) -> Result<(), Error> {
+    let (mut places, mut known, mut encoded) = (BTreeSet::new(), Known::default(), vec![]);
+    let keep = |row: &[u8]| {
+        encoded.clear();
+        stored::slice(row, &mut encoded);
+        let version = Reader::new(&encoded).version(&mut known)?;
+        let is_of = |name: Option<eddy_schemas::Name>| name.is_some_and(|name| Person::of(name.as_str()).as_ref() == Some(person));
+        let goes = is_of(version.user) || is_of(version.community);
+        done.versions += u64::from(goes);
+        if !goes {
+            places.insert(version.place);
+        }
+        Ok(!goes)
+    };
+    let letter = |letter: Vec<u8>| match scrub_letter(&letter, person) {
+        Some(scrubbed) => {
+            done.dead_letters += 1;
+            scrubbed
+        }
+        None => letter,
+    };
+    kept.rewrite(keep, letter)?;
+    for (number, path) in replay::spools(folder) {
+        let failed = |source| Error::Texts { path: path.clone(), source };
+        let spool = Spool::open(&path).map_err(failed)?;
+        done.texts += spool.blank(|at| places.contains(&eddy_schemas::Place::new(number, at))).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A dead letter without the person: what could not be read may be what the person wrote.
+fn scrub_letter(letter: &[u8], person: &Person) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    let mut letter: DeadLetter = serde_json::from_slice(letter).ok()?;
+    let raw = if letter.raw_base64 {
+        base64::engine::general_purpose::STANDARD.decode(&letter.raw).unwrap_or_else(|_| letter.raw.clone().into_bytes())
+    } else {
+        letter.raw.clone().into_bytes()
+    };
+    let raw = scrub(&raw, person)?;
+    letter.raw_base64 = false;
+    letter.raw = String::from_utf8(raw).unwrap_or_else(|_| String::from_utf8_lossy(FORGOTTEN).into_owned());
+    Some(serde_json::to_vec(&letter).expect("a dead letter is JSON"))
+}

@@ -1,0 +1,285 @@
+//! Work: a replay by several processes, which are one timely cluster and give the tables that one process gives.
+//!
+//! ```text
+//!   process 0   files 0, 2, ... --> driver --> engine --> rows of its keys ──────────┬──> tables, dead letters, summary
+//!                                   |    ^       ║ records, by key                   |
+//!                           Open(t) v    | Sent  ║                                   |
+//!   process 1   files 1, 3, ... --> driver --> engine --> rows of its keys ──Rows────┘
+//! ```
+//!
+//! Every process is given the same files under its own eyes (a shared folder) and reads its share of them: file n is read by process n
+//! modulo the processes. Records go to the worker that has their message, then their user, conversation and community, wherever it is;
+//! for that they travel as text, and so do routes (`eddy_schemas::route`), since the numbers of names are each process's own. Texts stay
+//! where they were read: in the files, or in spools under the shared data folder, which all processes have open.
+//!
+//! **Ticks.** A tick is one number in all processes: process 0 announces it (`Open(t)`: every tick before t has ended, and what is sent
+//! from now on is of t), the others end theirs where the word reaches them. What a tick holds is what each process had sent by then;
+//! which of two records of one moment comes first was never promised between files. A tick ends when all together have sent
+//! `--tick-records-max`; one process that has sent so many by itself waits for the next.
+//!
+//! **State.** With `--state durable` each process writes the frames of its workers to a journal of its own in the shared folder, and a tick
+//! counts once those of all workers of all processes are there: timely closes a tick nowhere before every worker has written its frame. The same
+//! command goes on where the last one was, with as many processes and workers as it likes (`state`).
+//!
+//! # Invariants
+//! 1. Nothing is sent before `Open`, and a tick's number is announced before process 0 opens it: ticks are the same, in the same order,
+//!    everywhere.
+//! 2. All processes end the last tick, on `Close`, before any of them ends its engine.
+//! 3. A key's rows are said by one worker, so process 0 puts the rows of all together without merging.
+//! 4. Process 0 needs the others until it has all their rows, the others need it until its tables stand: `Over`.
+
+mod driver;
+mod gather;
+mod share;
+mod spools;
+mod state;
+mod words;
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use crate::cli::{Error, chain};
+use crate::clock;
+use crate::cluster::{self, Left, Links, Party};
+use crate::engine::durable::{Durable, Fsync, NoRoom};
+use crate::engine::{self, Engine, Peers, parse};
+use crate::journal::{self, Journal};
+use crate::replay::{self, Interrupt, Meter, OUTPUTS_WAITING_MAX, ReplayTexts, Summary, checks, input_of_spool, peak_rss_bytes};
+use crate::source::dumps::Reader;
+use driver::{Driver, Kept};
+use gather::Gathered;
+use spools::Spools;
+use state::State;
+use words::Word;
+
+/// Words that wait for the driver: a process says about ten a tick.
+const WORDS_WAITING_MAX: usize = 1 << 12;
+
+/// How often interrupts are looked for and progress is shown, at least.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What is to be done, and with whom.
+pub struct Job {
+    /// Its folder is shared by all processes. Only process 0 writes an output.
+    pub replay: replay::Job,
+    pub hosts: Vec<String>,
+    pub process: usize,
+    /// How long the others may take to come.
+    pub wait: Duration,
+    /// How long one of them may be silent.
+    pub watchdog: Duration,
+    /// How ticks are kept; none: in memory only.
+    pub durable: Option<Fsync>,
+}
+
+/// Does this process's part. A summary comes from process 0 only. Once all have met, an error ends the process here: the others have to
+/// be told, and workers that wait for others cannot be ended in order.
+pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summary>, Error> {
+    let started = Instant::now();
+    let mut job = job;
+    if job.process > 0 {
+        job.replay.output = None;
+    }
+    let reader = Reader::new(job.replay.files.clone(), job.replay.limits);
+    checks::all(&job.replay, &reader)?;
+    let temporary = if job.durable.is_none() { Some(Spools::temporary(&job.replay, job.process)?) } else { None };
+    let files = share::files(&job.replay)?;
+    let given = share::given(&job, &files);
+    let Job { replay, hosts, process, wait, watchdog, durable } = job;
+    let met = cluster::meet(Party { hosts, process, given }, wait, &mut || interrupt.check())?;
+
+    let (to_driver, words) = bounded(WORDS_WAITING_MAX);
+    let (to_sink, gathered) = bounded(OUTPUTS_WAITING_MAX);
+    let hear = move |from: usize, word: Vec<u8>| {
+        // The ends of these are there until the process needs no more words.
+        let _ = match Word::decode(&word).expect("processes of one version understand each other") {
+            Word::Dead(letter) => to_sink.send(Gathered::Letter(letter)).is_ok(),
+            Word::Rows { view, rows } => to_sink.send(Gathered::Rows { view, rows }).is_ok(),
+            Word::Ended(part) => to_sink.send(Gathered::Part(part)).is_ok(),
+            word => to_driver.send((from, word)).is_ok(),
+        };
+    };
+    let failed = |e| Error::failed("the processes' connections", e);
+    let (links, sockets) = Links::new(met, watchdog, Arc::new(hear)).map_err(failed)?;
+    let part = Part { replay: &replay, links: &links, interrupt, shown };
+    let heard = Heard { words, gathered };
+    let summary = part.keep(durable, temporary, files, &heard).and_then(|keep| part.run(reader, keep, sockets, heard, started));
+    match summary {
+        Err(error) => links.leave(&Left::Failed(error)),
+        Ok(summary) => {
+            links.done();
+            Ok(summary)
+        }
+    }
+}
+
+/// One process's part of a job.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    replay: &'a replay::Job,
+    links: &'a Arc<Links>,
+    interrupt: &'a Interrupt,
+    shown: &'a Meter,
+}
+
+/// What the others say.
+struct Heard {
+    words: Receiver<(usize, Word)>,
+    gathered: Receiver<Gathered>,
+}
+
+impl Heard {
+    /// The next word for the driver.
+    fn word(&self, interrupt: &Interrupt) -> Result<Word, Error> {
+        loop {
+            match self.words.recv_timeout(LOOK_EVERY) {
+                Ok((_, word)) => return Ok(word),
+                Err(RecvTimeoutError::Timeout) => interrupt.check()?,
+                Err(RecvTimeoutError::Disconnected) => panic!("whoever hears words lives as long as the process"),
+            }
+        }
+    }
+}
+
+/// Where texts and ticks are kept.
+type Keep = (Spools, Option<Kept>);
+
+impl Part<'_> {
+    fn is_first(&self) -> bool {
+        self.links.party.process == 0
+    }
+
+    /// Whether this process reads a file.
+    fn reads(&self, file: usize) -> bool {
+        file % self.links.party.hosts.len() == self.links.party.process
+    }
+
+    fn or_leave<T>(self, result: Result<T, Error>) -> T {
+        result.unwrap_or_else(|error| self.links.leave(&Left::Failed(error)))
+    }
+
+    /// Makes what is kept of a durable state, in one generation with the others.
+    fn keep(self, durable: Option<Fsync>, temporary: Option<Spools>, files: Vec<String>, heard: &Heard) -> Result<Keep, Error> {
+        let Some(fsync) = durable else { return Ok((temporary.expect("made before all met"), None)) };
+        let (replay, process, processes) = (self.replay, self.links.party.process, self.links.party.hosts.len());
+        let state = if self.is_first() {
+            let state = State::begin(&replay.folder, processes, replay.workers, files, replay.limits.record_bytes_max)?;
+            self.links.say_all(&Word::Begin(state.manifest.generation).encode());
+            state
+        } else {
+            match heard.word(self.interrupt)? {
+                Word::Begin(generation) => State::join(&replay.folder, generation)?,
+                _ => unreachable!("the first word of process 0"),
+            }
+        };
+        let own = state.own(process)?;
+        let kept = |e: &dyn std::error::Error| Error::Failed { what: chain(e), source: None };
+        let journal = Journal::open(&own, journal::Config::default()).map_err(|e| kept(&e))?;
+        let spools = Spools::durable(&state, process)?;
+        let durable = Durable::new(Arc::new(journal), Arc::new(spools.own()), fsync, NoRoom::Fails)
+            .map_err(|e| Error::failed("no thread can be started", e))?;
+        // From here on others read them.
+        let made = Word::Made.encode();
+        if !self.is_first() {
+            self.links.say(0, &made);
+        }
+        for _ in 0..if self.is_first() { processes - 1 } else { 1 } {
+            assert!(matches!(heard.word(self.interrupt)?, Word::Made), "nothing else is said before all have made theirs");
+        }
+        if self.is_first() {
+            self.links.say_all(&made);
+        }
+        Ok((spools, Some(Kept { state, durable: Arc::new(durable) })))
+    }
+
+    fn run(
+        self,
+        mut reader: Reader,
+        (spools, kept): Keep,
+        sockets: Vec<Option<TcpStream>>,
+        Heard { words, gathered }: Heard,
+        started: Instant,
+    ) -> Result<Option<Summary>, Error> {
+        let (replay, party) = (self.replay, &self.links.party);
+        let (processes, process) = (party.hosts.len(), party.process);
+        let state = kept.as_ref().map(|kept| kept.state.clone());
+        let before = state.as_ref().map(|state| state.manifest.position.clone()).unwrap_or_default();
+        reader.leave_out(|file| !self.reads(file) || before.is_at_end_of(file as u32));
+        let all = spools.all(replay, processes)?;
+        let texts = Arc::new(ReplayTexts::new(replay.files.clone(), all.clone()));
+        // Of whatever file a text may be wanted, here or at another's asking.
+        (0..replay.files.len()).for_each(|file| texts.begin(file));
+        let (spare, spares) = bounded(2 * replay.workers + 2);
+        let inputs = parse::Inputs {
+            names: replay.files.iter().map(|path| path.display().to_string()).collect(),
+            spools: spools.numbers().map(|n| (input_of_spool(n), Arc::clone(&all[n]))).collect(),
+            spares: Some(spare),
+            clock: Arc::new(clock::System),
+            forgotten: Arc::default(),
+        };
+        // The driver says when a tick ends.
+        let config = engine::Config {
+            workers: replay.workers,
+            views: replay.views.clone(),
+            tick_records_max: 0,
+            durable: kept.as_ref().map(|kept| Arc::clone(&kept.durable)),
+            ..engine::Config::default()
+        };
+        let peers = (processes > 1).then(|| {
+            eddy_schemas::route::by_text();
+            Peers { process, sockets }
+        });
+        let (send, outputs) = bounded(OUTPUTS_WAITING_MAX);
+        let engine = Engine::start_among(peers, config, inputs, Arc::clone(&texts) as _, send)
+            .map_err(|e| Error::failed("the engine did not start", e))?;
+        let counts = engine.counts();
+        let driver = Driver::new(self, engine, words, spools, kept);
+        let running = AtomicBool::new(true);
+        let (ended, (collected, parts)) = std::thread::scope(|scope| {
+            // The driver may be waiting for another process, and the workers of one that is frozen do not end.
+            scope.spawn(|| {
+                while running.load(Ordering::Acquire) {
+                    self.or_leave(self.interrupt.check());
+                    std::thread::sleep(LOOK_EVERY);
+                }
+            });
+            // While workers wait for those of others, an error cannot be handed up: see `run`.
+            let sink = scope.spawn(|| self.or_leave(gather::collect(self, &outputs, &gathered)));
+            let ended = self.or_leave(driver.run(reader, spares));
+            let collected = sink.join().expect("the sink does not panic");
+            running.store(false, Ordering::Release);
+            (ended, collected)
+        });
+        self.shown.done(&counts.snapshot());
+        for spool in &all {
+            spool.check().map_err(|e| Error::failed(format!("texts could not be kept in {}", replay.folder.display()), e))?;
+        }
+        let mine = words::Part { counts: counts.snapshot(), incomplete: ended.incomplete.clone(), peak_rss_bytes: peak_rss_bytes() };
+        if !self.is_first() {
+            texts.check().map_err(|e| Error::failed("the files could not be read again", e))?;
+            gather::hand_over(self.links, &collected.tables, mine);
+            ended.wait_until_over()?;
+            return Ok(None);
+        }
+        // From here on the others are not needed: whatever becomes of them, the tables are right.
+        self.links.enough();
+        state.map_or(Ok(()), |state| state.check_lease())?;
+        let views = collected.write(replay, &texts, self.interrupt)?;
+        self.links.say_all(&Word::Over.encode());
+        let mut whole = gather::whole(parts.into_iter().chain([mine]));
+        whole.incomplete.extend(before.incomplete);
+        Ok(Some(Summary {
+            counts: whole.counts,
+            views,
+            elapsed: started.elapsed(),
+            workers: replay.workers * processes,
+            processes,
+            peak_rss_bytes: whole.peak_rss_bytes,
+            incomplete: whole.incomplete.into_iter().collect(),
+        }))
+    }
+}

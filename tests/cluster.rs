@@ -1,0 +1,9 @@
+//! Several real processes: they give what one gives, and when one of them is lost all leave.
+//!
+//! Run one history again: `EDDY_SEED=<seed> cargo test --test tests cluster`. More: `EDDY_RUNS=50`.
+
+mod durable;
+mod losses;
+mod party;
+mod refusals;
+mod same;

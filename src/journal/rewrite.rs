@@ -43,7 +43,7 @@ impl Journal {
         let mut replaced = replacements.iter().peekable();
         self.frames(first..next, |number, payload| {
             let payload = replaced.next_if(|(at, _)| *at == number).map_or(payload, |(_, payload)| payload);
-            new.push(first, number, payload)
+            Ok::<_, E>(new.push(first, number, payload)?)
         })?;
         new.seal(next)?;
         // Whoever drops segments waits, so that none comes back.
@@ -76,14 +76,12 @@ struct Segment<'a> {
 }
 
 impl Segment<'_> {
-    fn push<E: From<Error>>(&mut self, first: u64, number: u64, payload: &[u8]) -> Result<(), E> {
+    fn push(&mut self, first: u64, number: u64, payload: &[u8]) -> Result<(), Error> {
         let position = self.at + self.buffer.len() as u32;
         self.index.note(Entry { number: (number - first) as u32, position });
         // It is fsynced as a whole before it has its name.
         frame::encode(&mut self.buffer, self.file.salt, number, segment::HEADER_BYTES, &[payload]);
-        Ok(if self.buffer.len() >= BUFFER_BYTES {
-            self.write()?
-        })
+        if self.buffer.len() >= BUFFER_BYTES { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), Error> {

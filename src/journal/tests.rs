@@ -211,7 +211,7 @@ fn a_folder_is_abandoned_when_who_locked_it_is_gone() {
 fn rewritten_frames_keep_their_numbers_and_the_old_bytes_go() {
     let dir = TempDir::new().expect("a folder");
     let journal = open(dir.path());
-    (0..60).for_each(|number| drop(journal.append(&[payload(number)]).expect("room")));
+    fill(&journal, 60);
     let changed = journal.rewrite(|number, old| Ok::<_, Error>((number % 7 == 3).then(|| old[..5].to_ascii_uppercase())));
     assert_eq!(changed.expect("room"), 9);
     journal.append(&[payload(60)]).expect("it goes on");

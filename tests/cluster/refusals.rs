@@ -35,7 +35,7 @@ fn processes_that_were_started_differently_say_so() {
     let hosts = party.hosts().join("\n");
     party.place.file("more", format!("{hosts}\n127.0.0.1:1\n"));
     let longer = party.place.file("longer.ndjson", good(1).repeat(2));
-    let more = [&party.files[..], &[longer.clone()]].concat();
+    let more = [&party.files[..], std::slice::from_ref(&longer)].concat();
     let changed = vec![party.files[0].clone(), longer];
     let with = |arguments: [&str; 2]| {
         let mut command = party.command(1);

@@ -1,3 +1,5 @@
+//! Snapshots against the frames that they are made of.
+
 use eddy_schemas::frame::Head;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Changelogs: cut, resumed, rotated, made anew.
+
 use eddy_schemas::Row;
 use eddy_schemas::rows::{UserHours, UserHoursKey, Users};
 use eddy_schemas::{Name, Place};

@@ -1,8 +1,9 @@
 //! Starts the processes of a cluster and takes apart what they leave.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::replays::run::{Place, Ran, eddy};
@@ -16,10 +17,14 @@ pub struct Party {
 }
 
 impl Party {
-    /// On ports that nobody has now. (Another test may take one before it is used; then `--wait` ends it and the test says so.)
+    /// On an address of the loopback that is this party's own: nobody can take its ports between now and their use.
     pub fn new(processes: usize) -> Party {
+        static PARTIES: AtomicU32 = AtomicU32::new(0);
         let place = Place::new();
-        let listeners: Vec<TcpListener> = (0..processes).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let (pid, party) = (std::process::id(), PARTIES.fetch_add(1, Ordering::Relaxed));
+        let octet = |n: u32| u8::try_from(n % 254 + 1).expect("below 255");
+        let address = Ipv4Addr::new(127, octet(pid / 254), octet(pid), octet(party));
+        let listeners: Vec<TcpListener> = (0..processes).map(|_| TcpListener::bind((address, 0)).expect("a free port")).collect();
         let hosts: Vec<String> = listeners.iter().map(|listener| listener.local_addr().expect("bound").to_string()).collect();
         place.file("hosts", hosts.join("\n"));
         Party { place, processes, files: vec![], arguments: vec![] }

@@ -1,14 +1,15 @@
 //! A frame: what one worker decided in one tick. The unit of the durable state.
 //!
 //! ```text
-//!   format 2 | tick 8 | worker, of workers | binding | time | greatest | tally | dead letters | rows          lengths and counts: varints
+//!   format 3 | tick 8 | worker, of workers | more 1 | binding | time | greatest | tally | dead letters | rows          lengths and counts: varints
 //!   time: 0 none, 1 watermark, 2 watermark, sealed before          greatest: (partition, created_at) of what the worker read
 //!   tally: read, applied, stale, repeated, then (count, reason) of what was ignored, then of what was dead
 //! ```
 //!
-//! Format 1 has neither time nor greatest.
+//! Rows that are too many for one frame stand in several: `more` follow all but the last, which says the rest of the above; in those before it
+//! that is empty. Formats 1 and 2 have no `more`, format 1 has neither time nor greatest.
 //!
-//! A tick counts once the frames of all its workers are there. Its *binding*, what it was made from (offsets), stands in the
+//! A tick counts once the last frames of all its workers are there. Its *binding*, what it was made from (offsets), stands in the
 //! first worker's frame; what it means is the driver's affair.
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use crate::control::DeadLetter;
 use crate::stored::{self, Malformed, Reader, slice};
 
 /// Of the bytes below. A reader refuses what is newer.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 
 /// What happened to the records that one worker read in one tick.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub struct Head {
     pub tick: u64,
     pub worker: u32,
     pub workers: u32,
+    /// The worker's next frame is of this tick, too.
+    pub more: bool,
     pub binding: String,
     /// What the tick decided of event time: a reader takes it as it is. None: there was none yet, or it was not kept (format 1).
     pub time: Option<Time>,
@@ -79,12 +82,18 @@ pub enum Error {
 }
 
 impl Head {
+    /// Of a frame that is not the worker's last of the tick.
+    pub fn part(tick: u64, worker: u32, workers: u32) -> Head {
+        Head { tick, worker, workers, more: true, greatest: Some(BTreeMap::new()), ..Head::default() }
+    }
+
     /// Appends the head; rows ([`stored::version`]) follow it.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(FORMAT);
         out.extend_from_slice(&self.tick.to_le_bytes());
         stored::varint(self.worker.into(), out);
         stored::varint(self.workers.into(), out);
+        out.push(self.more.into());
         slice(self.binding.as_bytes(), out);
         let (watermark, sealed) = (self.time.map(|time| time.watermark), self.time.and_then(|time| time.sealed_before));
         let times = [watermark, sealed];
@@ -127,6 +136,13 @@ impl Head {
         if worker >= workers {
             return Err(Malformed.into());
         }
+        let more = match format {
+            1 | 2 => 0,
+            _ => reader.byte()?,
+        };
+        if more > 1 {
+            return Err(Malformed.into());
+        }
         let binding = reader.text()?.to_owned();
         let (time, greatest) = if format == 1 { (None, None) } else { (time(&mut reader)?, Some(greatest(&mut reader)?)) };
         let (read, applied, stale, repeated) = (reader.varint()?, reader.varint()?, reader.varint()?, reader.varint()?);
@@ -139,7 +155,7 @@ impl Head {
         let letter = |_| serde_json::from_slice(reader.slice()?).map_err(|_| Malformed);
         let letters = (0..letters).map(letter).collect::<Result<_, _>>()?;
         let rows = reader.rest();
-        Ok((Head { tick, worker, workers, binding, time, greatest, tally, letters }, rows))
+        Ok((Head { tick, worker, workers, more: more == 1, binding, time, greatest, tally, letters }, rows))
     }
 }
 
@@ -182,6 +198,7 @@ mod tests {
             tick: 1_735_689_600_123,
             worker: 1,
             workers: 300,
+            more: false,
             binding: "{\"input\":2}".into(),
             time: Some(Time { watermark: 1_135_000_000, sealed_before: Some(-60) }),
             greatest: Some(BTreeMap::from([(0, 1_135_000_007), (70_000, -5)])),
@@ -231,6 +248,7 @@ mod tests {
         let before: Vec<_> = versions.iter().map(|version| Version { asks: false, ..*version }).collect();
         reads(1, &Head { time: None, greatest: None, ..head.clone() }, &before);
         reads(2, &head, &versions);
+        reads(3, &head, &versions);
     }
 
     #[test]

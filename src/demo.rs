@@ -86,11 +86,10 @@ pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(Started)) 
     // The port first: a demo that cannot be looked at need not start.
     let listener = runtime.block_on(serve::listen(config.listen))?;
     let address = listener.local_addr().map_err(Error::Start)?;
+    let no_folder = |source| Error::Folder { folder: config.folder.clone(), source };
+    std::fs::create_dir_all(&config.folder).map_err(no_folder)?;
     sweep(&config.folder);
-    let folder = tempfile::Builder::new()
-        .prefix(FOLDER)
-        .tempdir_in(&config.folder)
-        .map_err(|source| Error::Folder { folder: config.folder.clone(), source })?;
+    let folder = tempfile::Builder::new().prefix(FOLDER).tempdir_in(&config.folder).map_err(no_folder)?;
     let demo = Demo::start(config, folder.path(), &runtime)?;
     let (shutdown, stopped) = tokio::sync::oneshot::channel::<()>();
     let app = demo.app();

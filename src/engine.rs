@@ -223,7 +223,7 @@ impl Engine {
     /// Feeds versions of a snapshot, as part of this tick and as of its event time.
     pub fn recover_versions(&mut self, tick: u64, versions: Vec<u8>, past: &Past) -> Result<(), Error> {
         self.open_as(tick, Some(told(past.time)))?;
-        self.feed(Batch::Frame { versions, greatest: past.greatest.as_ref().map(watermark::noted) })
+        self.feed(Batch::Frame { versions: versions.into(), greatest: past.greatest.as_ref().map(watermark::noted) })
     }
 
     /// Feeds a tick that was decided before, as it was and with its number.

@@ -49,6 +49,9 @@ use segment::{Entry, Index, Sealed};
 /// The largest payload. Positions in a segment are 32 bits, so a segment of one such frame still fits.
 pub const FRAME_BYTES_MAX: usize = 1 << 30;
 
+/// A payload as long as this is written from where it stands; shorter ones are put together first.
+const ALONE_BYTES: usize = 256 << 10;
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// A segment is sealed before it would pass this (a longer frame gets a segment of its own). At most 1 GiB.
@@ -149,6 +152,11 @@ impl Journal {
         open::look(files::disk(), dir, config)
     }
 
+    /// What a segment may hold.
+    pub fn segment_bytes(&self) -> usize {
+        self.config.segment_bytes as usize
+    }
+
     /// What the opening had to cut off.
     pub fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()
@@ -185,9 +193,9 @@ impl Journal {
                 return Err(Error::TooLong { bytes });
             }
             batch.make_room(bytes)?;
-            batch.push(&parts);
+            batch.push(&parts, bytes)?;
         }
-        batch.write()?;
+        batch.write(&[])?;
         Ok(first..batch.next)
     }
 
@@ -291,28 +299,34 @@ impl<'a> Batch<'a> {
     fn make_room(&mut self, bytes: usize) -> Result<(), Error> {
         let full = self.position() + (frame::HEAD_BYTES + bytes) as u64 > u64::from(self.journal.config.segment_bytes);
         if full && self.position() > u64::from(segment::HEADER_BYTES) {
-            self.write()?;
+            self.write(&[])?;
             self.roll()?;
         }
         Ok(())
     }
 
-    fn push(&mut self, parts: &[&[u8]]) {
+    fn push(&mut self, parts: &[&[u8]], bytes: usize) -> Result<(), Error> {
         let position = self.position() as u32;
         if segment::wants_entry(self.indexed, position) {
             self.entries.push(Entry { number: (self.next - self.active.first) as u32, position });
             self.indexed = position;
         }
-        frame::encode(self.buffer, self.active.salt, self.next, self.synced, parts);
+        let number = self.next;
         self.next += 1;
+        if bytes < ALONE_BYTES {
+            frame::encode(self.buffer, self.active.salt, number, self.synced, parts);
+            return Ok(());
+        }
+        self.buffer.extend_from_slice(&frame::head(self.active.salt, number, self.synced, parts));
+        self.write(parts)
     }
 
-    fn write(&mut self) -> Result<(), Error> {
+    /// Writes and publishes the buffer, and what belongs behind it.
+    fn write(&mut self, behind: &[&[u8]]) -> Result<(), Error> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.write_at_end()?;
-        self.at += self.buffer.len() as u32;
+        self.at = self.write_at_end(behind)?;
         self.buffer.clear();
         let mut shared = self.journal.shared.write();
         shared.end = self.at;
@@ -323,12 +337,17 @@ impl<'a> Batch<'a> {
 
     /// A part that was written before an error must go: frames written over it later would end within it, and what is
     /// left of it could be read as the frames after them.
-    fn write_at_end(&self) -> Result<(), Error> {
-        let written = self.active.file.write_at(self.buffer, u64::from(self.at));
-        if written.is_err() {
-            self.cut_back()?;
+    fn write_at_end(&self, behind: &[&[u8]]) -> Result<u32, Error> {
+        let mut at = self.at;
+        for bytes in std::iter::once(&self.buffer.as_slice()).chain(behind) {
+            let written = self.active.file.write_at(bytes, u64::from(at));
+            if written.is_err() {
+                self.cut_back()?;
+            }
+            written.map_err(Error::io(&self.active.path, "write"))?;
+            at += bytes.len() as u32;
         }
-        written.map_err(Error::io(&self.active.path, "write"))
+        Ok(at)
     }
 
     fn cut_back(&self) -> Result<(), Error> {
@@ -340,7 +359,7 @@ impl<'a> Batch<'a> {
         let (journal, active) = (self.journal, self.active.clone());
         self.buffer.clear();
         segment::encode_seal(self.buffer, active.salt, self.at, self.next, self.synced, &journal.shared.read().index);
-        self.write_at_end()?;
+        self.write_at_end(&[])?;
         self.buffer.clear();
         journal.or_fail(active.file.sync().map_err(Error::io(&active.path, "sync")))?;
         // If we crash here, the last segment is sealed, and the next open makes the segment after it.

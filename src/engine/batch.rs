@@ -1,5 +1,7 @@
 //! What workers are sent.
 
+use bytes::Bytes;
+
 use super::watermark::Greatest;
 use crate::log;
 use crate::source::dumps::Block;
@@ -9,7 +11,7 @@ pub enum Batch {
     Raw(Raw),
     /// From the state: the versions of one frame, encoded, and the greatest created_at that was read for it; none: it was not kept.
     Frame {
-        versions: Vec<u8>,
+        versions: Bytes,
         greatest: Option<Greatest>,
     },
 }

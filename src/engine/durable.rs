@@ -10,7 +10,7 @@
 //! 1. Ingest holds a tick open until its frame is written: no sink is told that a tick has closed which a killed process could lose.
 //! 2. What a frame refers to (texts) is written before it.
 //! 3. After a frame could not be written none is, unless that one is: there is never one that lacks those before it.
-//! 4. A tick counts if the frames of all its workers are there. One that does not was never told to anybody; its number is not used
+//! 4. A tick counts if the last frames of all its workers are there. One that does not was never told to anybody; its number is not used
 //!    again.
 //! 5. Frames after the recovery point stay: no snapshot has them.
 
@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::{self, Head, Tally};
@@ -275,10 +276,11 @@ impl Durable {
     }
 
     /// Writes a frame, unless one failed before.
-    pub fn write(&self, frame: &[u8]) {
-        let mut waited = false;
+    pub fn write(&self, head: &Head, rows: &[u8]) {
+        let (mut waited, mut bytes) = (false, vec![]);
+        head.encode(&mut bytes);
         while !self.has_failed() {
-            match (self.try_write(frame), &self.no_room) {
+            match (self.try_write([&bytes, rows]), &self.no_room) {
                 (Ok(()), no_room) => {
                     if let NoRoom::Waits(tell) = no_room
                         && waited
@@ -301,9 +303,9 @@ impl Durable {
         }
     }
 
-    fn try_write(&self, frame: &[u8]) -> Result<(), Error> {
+    fn try_write(&self, frame: [&[u8]; 2]) -> Result<(), Error> {
         self.referred.flush().map_err(Error::Referred)?;
-        self.journal.append(&[frame])?;
+        self.journal.append_parts(std::iter::once(frame))?;
         if self.fsync == Fsync::Tick { sync(&self.journal, &*self.referred) } else { Ok(()) }
     }
 
@@ -357,22 +359,42 @@ pub struct Tick {
     pub frames: Vec<Frame>,
 }
 
+/// Frames of a tick that may lack some.
+#[derive(Debug, Default)]
+pub struct Open {
+    frames: Vec<Frame>,
+    /// Workers whose last is there.
+    ended: u32,
+}
+
+impl Open {
+    pub fn push(&mut self, frame: Frame) {
+        self.ended += u32::from(!frame.head.more);
+        self.frames.push(frame);
+    }
+
+    /// All frames of so many workers, if they are there.
+    pub fn whole(&mut self, workers: u32) -> Option<Vec<Frame>> {
+        (self.ended == workers).then(|| std::mem::take(&mut self.frames))
+    }
+}
+
 #[derive(Debug)]
 pub struct Frame {
     pub head: Head,
     /// Its versions, encoded.
-    pub rows: Vec<u8>,
+    pub rows: Bytes,
 }
 
 impl Tick {
     /// What was decided of event time: every worker's frame says the same.
     pub fn time(&self) -> Option<frame::Time> {
-        self.frames.first().and_then(|frame| frame.head.time)
+        self.frames.iter().find(|frame| !frame.head.more).and_then(|frame| frame.head.time)
     }
 
     /// What it was made from.
     pub fn binding(&self) -> &str {
-        self.frames.iter().find(|frame| frame.head.worker == 0).map_or("", |frame| &frame.head.binding)
+        self.frames.iter().find(|frame| frame.head.worker == 0 && !frame.head.more).map_or("", |frame| &frame.head.binding)
     }
 }
 
@@ -391,7 +413,7 @@ pub struct Ticks<'a> {
     upto: u64,
     beyond: Option<u64>,
     /// Ticks that lack frames, and the number of the first of those.
-    open: BTreeMap<u64, (u64, Vec<Frame>)>,
+    open: BTreeMap<u64, (u64, Open)>,
     /// The greatest tick met, whole or not.
     pub last: u64,
 }
@@ -408,10 +430,11 @@ impl<'a> Ticks<'a> {
         Ticks { journal, frames, next, end, after, upto, beyond: None, open, last: after }
     }
 
-    /// The first frame of a tick that was left alone or not whole yet; those before it have been given.
+    /// The first frame of a tick that was left alone, is not whole yet or has not been asked for; those before it have been given.
     pub fn needed(&self) -> u64 {
-        let open = self.open.values().map(|(number, _)| *number).min();
-        open.into_iter().chain(self.beyond).fold(self.end, u64::min)
+        let open = self.open.values().map(|(number, _)| *number);
+        let read = self.frames.front().map(|(number, _)| *number);
+        open.chain(read).chain(self.beyond).fold(self.end.min(self.next), u64::min)
     }
 
     /// The next whole tick; none at the end.
@@ -423,7 +446,7 @@ impl<'a> Ticks<'a> {
                 }
                 continue;
             };
-            let (tick, workers) = (frame.head.tick, frame.head.workers as usize);
+            let (tick, workers) = (frame.head.tick, frame.head.workers);
             self.last = self.last.max(tick);
             if tick > self.upto {
                 self.beyond.get_or_insert(number);
@@ -432,12 +455,11 @@ impl<'a> Ticks<'a> {
             if tick <= self.after {
                 continue;
             }
-            let (_, frames) = self.open.entry(tick).or_insert_with(|| (number, vec![]));
-            frames.push(frame);
-            if frames.len() == workers {
-                let (_, frames) = self.open.remove(&tick).expect("it was just there");
+            let (_, open) = self.open.entry(tick).or_insert_with(|| (number, Open::default()));
+            open.push(frame);
+            if let Some(frames) = open.whole(workers) {
                 // Older ones lack what a crash has cut off: a worker writes its frames in order.
-                self.open = self.open.split_off(&tick);
+                self.open = self.open.split_off(&(tick + 1));
                 return Ok(Some(Tick { number: tick, frames }));
             }
         }
@@ -452,7 +474,7 @@ impl<'a> Ticks<'a> {
         for (number, bytes) in chunk.iter().take_while(|(number, _)| *number < self.end) {
             let path = || self.journal.path().display().to_string();
             let (head, rows) = Head::decode(bytes).map_err(|source| Error::Frame { path: path(), number, source })?;
-            self.frames.push_back((number, Frame { head, rows: rows.to_vec() }));
+            self.frames.push_back((number, Frame { head, rows: chunk.part(rows) }));
         }
         self.next = chunk.next();
         Ok(!chunk.is_empty())

@@ -32,7 +32,8 @@ const SEALED: &str = "sealed";
 
 /// Room that is kept from tick to tick.
 const CHANGED_KEPT: usize = 1 << 16;
-const BUFFER_BYTES_KEPT: usize = 16 << 20;
+/// Bytes of rows in a frame; a tick with more has several of a worker.
+const FRAME_BYTES: usize = 256 << 10;
 
 /// What the end of a tick brings.
 #[derive(Clone, Debug)]
@@ -187,19 +188,21 @@ impl Frames {
             head.tally.ignored.insert(SEALED.to_owned(), sealed.get());
         }
         if std::mem::take(&mut self.ended) && !self.durable.is_recovering() {
-            Head { tick, ..head }.encode(&mut self.buffer);
             self.changed.sort_unstable();
             self.changed.dedup();
             for &slot in &self.changed {
+                if self.buffer.len() >= FRAME_BYTES {
+                    self.durable.write(&Head::part(tick, worker, workers), &self.buffer);
+                    self.buffer.clear();
+                }
                 stored::version(&state.get(slot), &mut self.buffer);
             }
-            self.durable.write(&self.buffer);
+            self.durable.write(&Head { tick, ..head }, &self.buffer);
         }
         self.changed.clear();
         self.buffer.clear();
         // A tick that was larger than most need not be remembered.
         self.changed.shrink_to(CHANGED_KEPT);
-        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
     }
 }
 

@@ -20,12 +20,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use eddy_schemas::frame::{self, Head, Tally};
 use eddy_schemas::stored::{self, Malformed};
 use serde::{Deserialize, Serialize};
@@ -151,21 +152,31 @@ impl Snapshots {
 
     /// Makes a snapshot of the ticks up to `upto` in the journal's sealed segments, if there are any, and lets go of their frames.
     pub fn take(&mut self, journal: &Journal, upto: u64) -> Result<(), Error> {
+        while self.take_some(journal, upto)? {}
+        Ok(())
+    }
+
+    /// The same of about a segment's ticks, which are in memory meanwhile; false where there are none.
+    fn take_some(&mut self, journal: &Journal, upto: u64) -> Result<bool, Error> {
         let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick, upto);
         let mut next = self.manifest.clone();
         let (mut frames, mut letters) = (vec![], vec![]);
-        while let Some(tick) = ticks.next_whole()? {
+        let mut bytes = 0;
+        while bytes < journal.segment_bytes()
+            && let Some(tick) = ticks.next_whole()?
+        {
             next.tick = tick.number;
             tick.binding().clone_into(&mut next.binding);
             for frame in tick.frames {
                 next.tally.add(&frame.head.tally);
                 next.past.add(&frame.head);
                 letters.extend(frame.head.letters);
+                bytes += frame.rows.len();
                 frames.push(frame.rows);
             }
         }
         if next.tick == self.manifest.tick {
-            return Ok(());
+            return Ok(false);
         }
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame"))? {
@@ -179,7 +190,8 @@ impl Snapshots {
         self.publish(next)?;
         // If we crash here, the frames are there twice; those up to the snapshot's tick are left out.
         journal.truncate_before(ticks.needed())?;
-        self.merge()
+        self.merge()?;
+        Ok(true)
     }
 
     /// Makes one run of all that is there, the journal's ticks too: of the versions that `keep` says, and of dead letters as `letter` makes
@@ -259,13 +271,13 @@ fn damaged(path: &Path, what: &str) -> Error {
 }
 
 /// The last version of each id in some frames' rows, by id.
-fn newest(frames: &[Vec<u8>]) -> Result<Vec<&[u8]>, Malformed> {
+fn newest(frames: &[Bytes]) -> Result<Vec<&[u8]>, Malformed> {
     /// Where a row stands: the frame's number, then the place in it.
     const OFFSET_BITS: u32 = 40;
     let row = |place: u64| stored::split(&frames[(place >> OFFSET_BITS) as usize][(place & ((1 << OFFSET_BITS) - 1)) as usize..]);
     let mut all = vec![];
     for (number, frame) in frames.iter().enumerate() {
-        let mut rest = frame.as_slice();
+        let mut rest = frame.as_ref();
         while !rest.is_empty() {
             let (row, after) = stored::split(rest)?;
             all.push((head_of(stored::id(row)?), (number as u64) << OFFSET_BITS | (frame.len() - rest.len()) as u64));
@@ -371,6 +383,8 @@ struct Reader {
     block: Vec<u8>,
     /// Where the current version stands in the block, without its length.
     row: std::ops::Range<usize>,
+    /// The first bytes of its id.
+    head: u64,
 }
 
 impl Reader {
@@ -387,6 +401,7 @@ impl Reader {
             kind: VERSIONS,
             block: vec![],
             row: 0..0,
+            head: 0,
         };
         reader.advance()?;
         Ok(reader)
@@ -397,8 +412,14 @@ impl Reader {
         (self.kind == VERSIONS && !self.row.is_empty()).then(|| &self.block[self.row.clone()])
     }
 
-    fn id(&self) -> Option<&[u8]> {
-        self.row().and_then(|row| stored::id(row).ok())
+    /// The id of the current version.
+    fn id(&self) -> &[u8] {
+        stored::id(&self.block[self.row.clone()]).expect("looked at when it was met")
+    }
+
+    /// By the ids of the current versions.
+    fn order(&self, other: &Self) -> Ordering {
+        self.head.cmp(&other.head).then_with(|| self.id().cmp(other.id()))
     }
 
     /// Goes on to the next version.
@@ -410,9 +431,10 @@ impl Reader {
         }
         if self.kind == VERSIONS {
             let rest = &self.block[self.row.end..];
-            let (row, after) = stored::split(rest).map_err(|_| damaged(&self.path, "a version"))?;
+            let version = stored::split(rest).and_then(|(row, after)| Ok((row, after, head_of(stored::id(row)?))));
+            let (row, after, head) = version.map_err(|_| damaged(&self.path, "a version"))?;
             let end = self.block.len() - after.len();
-            self.row = end - row.len()..end;
+            (self.row, self.head) = (end - row.len()..end, head);
         }
         Ok(())
     }
@@ -466,14 +488,19 @@ impl Merge {
 
     /// The newest version of the next id, encoded, without its length.
     pub fn version(&mut self) -> Result<Option<&[u8]>, Error> {
-        // Of equal ids the last: that of the newest run.
-        let next = self.runs.iter().enumerate().filter_map(|(number, run)| Some((run.id()?, Reverse(number)))).min();
-        let Some((_, Reverse(newest))) = next else { return Ok(None) };
+        let mut next: Option<usize> = None;
+        for (number, run) in self.runs.iter().enumerate() {
+            // Of equal ids the last: that of the newest run.
+            if run.row().is_some() && next.is_none_or(|least| run.order(&self.runs[least]) != Ordering::Greater) {
+                next = Some(number);
+            }
+        }
+        let Some(newest) = next else { return Ok(None) };
         self.row.clear();
-        self.row.extend_from_slice(self.runs[newest].row().expect("it has an id"));
-        let id = stored::id(&self.row).expect("it has an id");
+        self.row.extend_from_slice(self.runs[newest].row().expect("it has a version"));
+        let (head, id) = (self.runs[newest].head, stored::id(&self.row).expect("looked at when it was met"));
         for run in &mut self.runs {
-            if run.id() == Some(id) {
+            if run.row().is_some() && run.head == head && run.id() == id {
                 run.advance()?;
             }
         }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use eddy_dataflows::batch::{Batch, Batches, map, route};
 use eddy_dataflows::calendar::Second;
@@ -231,7 +232,7 @@ struct Source {
     mark: Mark,
     known: Known,
     /// What is left of a frame.
-    frame: Option<(Vec<u8>, usize)>,
+    frame: Option<(Bytes, usize)>,
     /// It said what was read.
     is_noted: bool,
 }

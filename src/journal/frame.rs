@@ -28,19 +28,24 @@ impl Frame<'_> {
 }
 
 pub fn encode(out: &mut Vec<u8>, salt: u32, number: u64, synced: u32, parts: &[&[u8]]) {
-    let at = out.len();
+    out.extend_from_slice(&head(salt, number, synced, parts));
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+/// What stands before the payload.
+pub fn head(salt: u32, number: u64, synced: u32, parts: &[&[u8]]) -> [u8; HEAD_BYTES] {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     let mut head = [0; HEAD_BYTES];
     head[4..8].copy_from_slice(&(len as u32).to_le_bytes());
     head[8..12].copy_from_slice(&synced.to_le_bytes());
     head[12..20].copy_from_slice(&number.to_le_bytes());
-    out.reserve(HEAD_BYTES + len);
-    out.extend_from_slice(&head);
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-    let crc = checksum(salt, &out[at + 4..]);
-    out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    let mut crc = crc32fast::Hasher::new_with_initial(salt);
+    crc.update(&head[4..]);
+    parts.iter().for_each(|part| crc.update(part));
+    head[..4].copy_from_slice(&crc.finalize().to_le_bytes());
+    head
 }
 
 /// The frame that starts `bytes`; `None` where there is no whole and sound one.

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::segment::{Entry, Sealed};
 use super::{Error, Journal, frame, segment};
 use crate::files::{self, File};
@@ -13,7 +15,7 @@ const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// Frames as they were read, checked.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// Of the first frame.
     at: usize,
     first: u64,
@@ -28,6 +30,11 @@ impl Chunk {
             at = start + frame::length(&self.bytes[at..]).expect("checked when it was read");
             (number, &self.bytes[start..at])
         })
+    }
+
+    /// Part of a payload, to be kept without a copy; it keeps the whole chunk.
+    pub fn part(&self, of_payload: &[u8]) -> Bytes {
+        self.bytes.slice_ref(of_payload)
     }
 
     pub fn len(&self) -> usize {
@@ -164,6 +171,6 @@ impl Span<'_> {
             return Err(Error::Corrupt { path: self.path.into(), at, what: "frames are missing" });
         }
         debug_assert!(u64::from(from_at) >= u64::from(segment::HEADER_BYTES));
-        Ok(Chunk { bytes, at: start, first: from, count })
+        Ok(Chunk { bytes: bytes.into(), at: start, first: from, count })
     }
 }

@@ -284,7 +284,7 @@ fn counts(folder: &Path, of: &Manifest) -> Result<(u64, Position), Error> {
         if let Some(mut journal) = Frames::open(&journal_folder(folder, of.generation, process))? {
             while let Some(frame) = journal.take()? {
                 let (count, bindings) = frames.entry(frame.head.tick).or_default();
-                *count += 1;
+                *count += usize::from(!frame.head.more);
                 bindings.extend(Some(frame.head.binding).filter(|binding| !binding.is_empty()));
             }
         }

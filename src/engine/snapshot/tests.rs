@@ -3,6 +3,7 @@
 use eddy_schemas::frame::Head;
 
 use super::*;
+use crate::engine::durable::Tick;
 use crate::journal;
 
 /// A journal of the ticks 1.., whose workers' frames do not stand in order: of each tick the last worker's comes one tick late.
@@ -10,6 +11,9 @@ fn journal(dir: &Path, ticks: u64) -> Journal {
     let journal = Journal::open(dir, journal::Config { segment_bytes: 400, ..journal::Config::default() }).expect("a folder");
     let write = |tick, worker| {
         let mut frame = vec![];
+        Head::part(tick, worker, 2).encode(&mut frame);
+        journal.append(&[&frame]).expect("room");
+        frame.clear();
         Head { tick, worker, workers: 2, binding: if worker == 0 { format!("tick {tick}") } else { String::new() }, ..Head::default() }
             .encode(&mut frame);
         journal.append(&[frame]).expect("room");
@@ -25,7 +29,11 @@ fn journal(dir: &Path, ticks: u64) -> Journal {
 
 fn ticks(journal: &Journal, after: u64) -> Vec<u64> {
     let mut ticks = Ticks::after(journal, after);
-    std::iter::from_fn(|| ticks.next_whole().expect("frames").map(|tick| tick.number)).collect()
+    let whole = |tick: Tick| {
+        assert_eq!((tick.frames.len(), tick.binding()), (4, format!("tick {}", tick.number).as_str()), "two of each worker");
+        tick.number
+    };
+    std::iter::from_fn(|| ticks.next_whole().expect("frames").map(whole)).collect()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use eddy_schemas::frame::Head;
 
 use super::{Before, unreadable};
 use crate::cli::Error;
-use crate::engine::durable::{self, Frame, Tick};
+use crate::engine::durable::{self, Frame, Open, Tick};
 use crate::journal::{self, Journal};
 
 /// Bytes of frames read at once.
@@ -41,7 +41,7 @@ impl Frames {
                 let path = || self.journal.path().display().to_string();
                 let decoded = Head::decode(bytes).map_err(|source| durable::Error::Frame { path: path(), number, source });
                 let (head, rows) = decoded.map_err(unreadable)?;
-                self.read.push_back(Frame { head, rows: rows.to_vec() });
+                self.read.push_back(Frame { head, rows: chunk.part(rows) });
             }
             self.next = chunk.next();
         }
@@ -53,17 +53,17 @@ impl Frames {
 pub(super) struct Ticks {
     frames: Frames,
     /// Workers that wrote to it: so many frames make a tick.
-    workers: usize,
+    workers: u32,
     until: u64,
     /// Ticks that lack frames.
-    open: BTreeMap<u64, Vec<Frame>>,
+    open: BTreeMap<u64, Open>,
     next: Option<Tick>,
 }
 
 impl Ticks {
     pub fn open(folder: &Path, of: &Before) -> Result<Ticks, Error> {
         let frames = Frames::open(folder)?.ok_or_else(|| damaged(folder))?;
-        let mut ticks = Ticks { frames, workers: of.workers, until: of.until, open: BTreeMap::new(), next: None };
+        let mut ticks = Ticks { frames, workers: of.workers as u32, until: of.until, open: BTreeMap::new(), next: None };
         ticks.advance()?;
         Ok(ticks)
     }
@@ -76,10 +76,10 @@ impl Ticks {
         // The manifest says that all frames up to its tick were there.
         while let Some(frame) = self.frames.take()? {
             let number = frame.head.tick;
-            let frames = self.open.entry(number).or_default();
-            frames.push(frame);
-            if frames.len() == self.workers {
-                let frames = self.open.remove(&number).expect("it was just there");
+            let open = self.open.entry(number).or_default();
+            open.push(frame);
+            if let Some(frames) = open.whole(self.workers) {
+                self.open.remove(&number);
                 self.next = Some(Tick { number, frames });
                 return Ok(());
             }

@@ -9,6 +9,7 @@ mod forget;
 mod generate;
 mod harness;
 mod oracle;
+mod proof;
 mod random;
 mod replays;
 mod show;

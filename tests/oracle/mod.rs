@@ -4,7 +4,7 @@
 //!
 //! Written from interface.md alone. `OPEN:` in a comment marks a place where that page leaves a choice.
 
-mod asks;
+pub mod asks;
 mod cohorts;
 mod communities;
 mod community_activity;

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   files --reader thread--> this thread --> Engine --> sink thread: Table per view, dead letters --> DIR/<view>.tsv, summary
+//!                                                                    \--> changelogs, tick by tick
 //! ```
 //!
 //! # Invariants
 //! 1. What cannot be done as it was asked is refused before any work: then nothing in DIR has changed.
 //! 2. Nothing in DIR changes before everything that goes there is whole. (An interrupted or failed replay leaves the old tables.)
 
+mod changelogs;
 pub(crate) mod checks;
 mod feed;
 mod interrupt;
@@ -26,6 +28,7 @@ use crossbeam_channel::bounded;
 use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 
+pub use changelogs::Wanted as WantedChangelogs;
 pub use interrupt::Interrupt;
 pub use meter::Meter;
 pub use state::{Durability, spools};
@@ -39,6 +42,7 @@ use crate::forgotten::Forgotten;
 use crate::sink::tables::Format;
 use crate::source::dumps::{Limits, Reader};
 use crate::spool::Spool;
+use changelogs::Changelogs;
 use feed::Feed;
 use state::{Position, State};
 
@@ -61,6 +65,7 @@ pub struct Job {
     pub state: Option<Durability>,
     /// For tables and dead letters; none: only the summary is wanted.
     pub output: Option<PathBuf>,
+    pub changelogs: WantedChangelogs,
     pub format: Format,
     pub limits: Limits,
     pub tick_records_max: usize,
@@ -82,6 +87,9 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
         None => temporary_spools(&job)?,
     };
     let durable = state.as_ref().map(|state| Arc::clone(&state.durable));
+    let logs = job.changelogs.open(job.state.as_ref().map(|durability| &durability.folder))?;
+    let uppers: Vec<_> = logs.iter().map(|log| (log.upper(), log.folder().clone())).collect();
+    let snapshot = state.as_ref().map_or(0, State::snapshot);
     let texts = Arc::new(ReplayTexts::new(job.files.clone(), spools.clone()));
     // Those of this run are the last.
     let mine = (0..spools.len()).skip(spools.len() - job.workers);
@@ -111,12 +119,14 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
         Engine::start(config, inputs, Arc::clone(&texts) as _, send).map_err(|e| Error::failed("the engine did not start", e))?;
     let counts = engine.counts();
 
-    let sink_failed = AtomicBool::new(false);
+    let (sink_failed, whole) = (AtomicBool::new(false), AtomicBool::new(false));
     let files = job.files.len() as u32;
-    let feed = Feed { interrupt, shown, texts: &texts, sink_failed: &sink_failed, durable: durable.as_deref(), files };
+    let feed = Feed { interrupt, shown, texts: &texts, sink_failed: &sink_failed, whole: &whole, durable: durable.as_deref(), files };
+    // Before a snapshot can be made, it says how far one may go.
+    let changelogs = Changelogs::new(logs, &job.views, job.workers, snapshot, &texts, durable.as_deref(), &whole);
     let (collected, incomplete) = std::thread::scope(|scope| {
-        let sink = scope.spawn(|| sink::collect(&job, outputs, &sink_failed));
-        let from = state.map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, interrupt));
+        let sink = scope.spawn(|| sink::collect(&job, outputs, changelogs, &sink_failed));
+        let from = state.map_or_else(|| Ok(Position::default()), |state| state.recover(&mut engine, interrupt, &uppers));
         // What was decided without a text must not be built upon.
         let from = from.and_then(|from| texts.check().map(|()| from).map_err(|e| Error::failed("the state could not be read", e)));
         let incomplete = from.and_then(|from| feed.run(engine, reader, spares, from));

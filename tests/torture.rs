@@ -1,9 +1,13 @@
 //! `eddy run` is killed again and again: while it works, while it reads its state back, while it makes a snapshot. Meanwhile somebody
-//! reads rows. In the end every view, changelog, counter and dead letter is as if nothing had happened.
+//! reads rows. In the end every view, changelog, counter and dead letter is as if nothing had happened, and every answer that was read
+//! had the rows of its tick.
+//!
+//! A kill counts for the moment that it hit: one in recovery came while reads were refused, one in a snapshot left half of that behind. Every
+//! other one came after the process had closed a tick of its own, made from lines that came after its start.
 //!
 //! Run one again: `EDDY_SEED=<seed> cargo test --test tests torture`. More: `EDDY_KILLS=200`, at most `EDDY_SECONDS=600` long.
 
-mod changes;
+pub mod changes;
 mod disk;
 pub mod process;
 mod reader;
@@ -11,7 +15,7 @@ mod reader;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use eddy::log::{self, Embedded, Log, Partition, Topic};
@@ -20,7 +24,7 @@ use eddy_schemas::control::DeadLetter;
 use crate::generate::{self, Random, Shape};
 use crate::harness::difference;
 use crate::oracle::Oracle;
-use changes::Folded;
+use changes::{Folded, Timeline};
 use process::{Place, Run};
 use reader::Seen;
 
@@ -28,7 +32,7 @@ use reader::Seen;
 const KILLS: usize = 9;
 const LINES_A_KILL: usize = 250;
 /// Longer than anything here takes; a test that waits this long has failed.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+pub const WAIT_MAX: Duration = Duration::from_secs(120);
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -64,15 +68,21 @@ fn lines(seed: u64, kills: usize) -> Vec<String> {
     lines
 }
 
-/// Appends the lines to a file bit by bit, as somebody else would.
-fn feed(file: &Path, lines: &[String], seed: u64, hurry: &AtomicBool) {
+/// Appends the lines to a file bit by bit, as somebody else would; no more of them than have been let out.
+fn feed(file: &Path, lines: &[String], seed: u64, out: &AtomicUsize, over: &AtomicBool) {
     let (mut file, mut random) = (std::fs::File::options().append(true).create(true).open(file).expect("a file"), Random(seed));
-    let mut rest = (lines.join("\n") + "\n").into_bytes();
-    while !rest.is_empty() {
+    let (mut rest, mut fed) = (vec![], 0);
+    while fed < lines.len() || !rest.is_empty() {
+        let upto = out.load(Ordering::Relaxed).min(lines.len());
+        lines[fed..upto].iter().for_each(|line| rest.extend_from_slice(format!("{line}\n").as_bytes()));
+        fed = upto;
         // Some of it ends within a line.
-        let bytes = if hurry.load(Ordering::Relaxed) { rest.len() } else { (1 + random.below(6_000)).min(rest.len()) };
+        let bytes = if fed == lines.len() { rest.len() } else { (1 + random.below(6_000)).min(rest.len()) };
         file.write_all(&rest[..bytes]).expect("room");
         rest.drain(..bytes);
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
         std::thread::sleep(Duration::from_millis(random.below(30) as u64));
     }
 }
@@ -81,33 +91,39 @@ fn feed(file: &Path, lines: &[String], seed: u64, hurry: &AtomicBool) {
 enum Moment {
     /// Once it has done something new.
     Work,
-    /// Soon after its start.
+    /// While reads are refused after a start.
     Recovery,
-    /// When it writes a snapshot.
+    /// While it writes a snapshot.
     Snapshot,
 }
 
-/// Kills it at a moment; gives how long the restart took, where it was waited for.
-fn kill(place: &Place, run: Run, moment: Moment, random: &mut Random) -> Option<Duration> {
-    if moment == Moment::Recovery {
-        std::thread::sleep(Duration::from_micros(random.below(250_000) as u64));
-        run.kill();
-        return None;
+/// Kills it at a moment, as near as it can; gives which it hit, and how long the restart took where it was waited for.
+fn kill(place: &Place, run: Run, wanted: Moment, usual: Duration, out: &AtomicUsize, random: &mut Random) -> (Moment, Option<Duration>) {
+    if wanted == Moment::Recovery {
+        // Somewhere in what a restart usually takes.
+        std::thread::sleep(usual.mul_f64(random.below(1_000) as f64 / 1_000.0).saturating_sub(run.age()));
+        if run.get("/readyz").0 == 503 {
+            run.kill();
+            return (Moment::Recovery, None);
+        }
     }
     let took = run.ready();
     let (from, before) = (Instant::now(), run.tick());
-    while run.tick() <= before && from.elapsed() < Duration::from_secs(2) {
+    out.fetch_add(LINES_A_KILL, Ordering::Relaxed);
+    while run.tick() <= before {
+        assert!(from.elapsed() < WAIT_MAX, "lines come, and no tick closes");
         std::thread::sleep(Duration::from_millis(2));
     }
-    if moment == Moment::Snapshot {
-        while !place.makes_a_snapshot() && from.elapsed() < Duration::from_secs(4) {
+    if wanted == Moment::Snapshot {
+        while !place.has_half_a_snapshot() && from.elapsed() < Duration::from_secs(4) {
             std::thread::sleep(Duration::from_micros(100));
         }
     } else {
         std::thread::sleep(Duration::from_micros(random.below(100_000) as u64));
     }
     run.kill();
-    Some(took)
+    // (What an earlier kill left is removed at a start.)
+    (if place.has_half_a_snapshot() { Moment::Snapshot } else { Moment::Work }, Some(took))
 }
 
 /// Says that it is over, also where the test fails: whoever waits for it ends.
@@ -128,25 +144,33 @@ fn whatever_is_killed_when_nothing_is_lost_said_twice_or_taken_back() {
     let seed = setting("EDDY_SEED").unwrap_or(1);
     let kills = setting("EDDY_KILLS").map_or(KILLS, |kills| kills as usize);
     let until = Instant::now() + Duration::from_secs(setting("EDDY_SECONDS").unwrap_or(3_600));
-    let again = format!("EDDY_SEED={seed} cargo test --test tests torture");
+    let again = format!("EDDY_SEED={seed} EDDY_KILLS={kills} cargo test --test tests torture");
     let (place, mut random) = (Place::new(), Random(seed));
     let lines = lines(seed, kills);
-    let (hurry, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (out, done) = (AtomicUsize::new(2_000), AtomicBool::new(false));
     let (seen, mut restarts) = (Seen::default(), vec![]);
     let (mut of, mut polls) = ([0; 3], 0);
     std::thread::scope(|scope| {
-        scope.spawn(|| feed(&place.file, &lines[..lines.len() - 1], seed, &hurry));
+        scope.spawn(|| feed(&place.file, &lines[..lines.len() - 1], seed, &out, &done));
         let reader = scope.spawn(|| reader::poll(&place, &seen, &done));
         let over = Over(&done);
-        for n in 0..kills {
-            let moment = [Moment::Work, Moment::Recovery, Moment::Snapshot][n % 3];
-            restarts.extend(kill(&place, place.start(1 + random.below(3)), moment, &mut random));
-            of[moment as usize] += 1;
-            if Instant::now() > until {
-                break;
-            }
+        let (mut workers, mut last, mut usual) = (0, Moment::Work, Duration::from_millis(300));
+        // A quarter of the kills at least is in recovery, and a quarter in a snapshot.
+        while of.iter().sum::<usize>() < kills || of[1].min(of[2]) < kills / 4 {
+            let wanted = match (last, of[1] <= of[2]) {
+                // After one in recovery comes one with progress.
+                (Moment::Work | Moment::Snapshot, true) => Moment::Recovery,
+                (_, _) if of[2] * 3 <= of.iter().sum() => Moment::Snapshot,
+                _ => Moment::Work,
+            };
+            workers = 1 + (workers + random.below(2)) % 3;
+            let (hit, took) = kill(&place, place.start(workers), wanted, usual, &out, &mut random);
+            (usual, last) = (took.unwrap_or(usual), hit);
+            restarts.extend(took);
+            of[hit as usize] += 1;
+            assert!(Instant::now() < until, "{of:?} kills at work, in recovery, in a snapshot are too few\n{again}");
         }
-        hurry.store(true, Ordering::Relaxed);
+        out.store(lines.len(), Ordering::Relaxed);
         let run = place.start(2);
         restarts.push(run.ready());
         run.shows_all(&place, &lines, &again);
@@ -154,13 +178,16 @@ fn whatever_is_killed_when_nothing_is_lost_said_twice_or_taken_back() {
         polls = reader.join().expect("no row went back");
         is_right(&place, run, &lines, &again);
     });
+    let pages = seen.agree_with(&Timeline::read(&place.changes(1)), &again);
     restarts.sort();
     println!(
-        "kills: {} at work, {} in recovery, {} in a snapshot; {} lines, {polls} answers read; restart p50 {:?}, p99 {:?}",
+        "kills: {} at work, {} in recovery, {} in a snapshot; {} lines; {polls} answers read, {} rows of {} of them compared with the changelog; restart p50 {:?}, p99 {:?}",
         of[0],
         of[1],
         of[2],
         lines.len(),
+        pages.1,
+        pages.0,
         percentile(&restarts, 0.5),
         percentile(&restarts, 0.99)
     );

@@ -12,7 +12,7 @@ use eddy_dataflows::views::Definition;
 use super::duration::{Kept, kept};
 use super::{Error, counted, print};
 use crate::engine::durable::Fsync;
-use crate::replay::{Durability, Interrupt, Job, Meter, Summary, run};
+use crate::replay::{Durability, Interrupt, Job, Meter, Summary, WantedChangelogs, run};
 use crate::sink::tables::Format;
 use crate::source::dumps::Limits;
 
@@ -56,6 +56,19 @@ pub struct Replay {
     /// How long rows of days stay after their end
     #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
     keep_days: Kept,
+    /// Folder for the changes of each view, as lines of JSON, tick by tick; may be given again. With --state durable it goes on where it
+    /// was, else it must be empty
+    #[arg(long, value_name = "DIR")]
+    changelog: Vec<PathBuf>,
+    /// With --state durable: a changelog that the state shall not have any more
+    #[arg(long, value_name = "DIR")]
+    changelog_drop: Vec<PathBuf>,
+    /// Bytes after which a view's changes go on in another file
+    #[arg(long, default_value_t = 64 << 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    changelog_file_bytes: u64,
+    /// A rest of the last changelog after each write, for tests
+    #[arg(long, default_value_t = 0, hide = true)]
+    changelog_rest_ms: u64,
     /// Folder for the tables and dead letters
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -143,6 +156,12 @@ impl Replay {
             folder: self.data_dir.or_else(|| self.output.clone()).unwrap_or_else(std::env::temp_dir),
             state,
             output: self.output,
+            changelogs: WantedChangelogs {
+                folders: self.changelog,
+                dropped: self.changelog_drop,
+                file_bytes: self.changelog_file_bytes,
+                rest: Duration::from_millis(self.changelog_rest_ms),
+            },
             format: self.format.into(),
             limits: Limits { record_bytes_max: self.record_bytes_max as usize, ..Limits::default() },
             tick_records_max: self.tick_records_max as usize,

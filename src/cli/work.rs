@@ -93,6 +93,7 @@ impl Work {
             folder: self.data_dir,
             state: None,
             output: self.output,
+            changelogs: Default::default(),
             format: self.format.into(),
             limits: Limits { record_bytes_max: self.record_bytes_max as usize, ..Limits::default() },
             tick_records_max: self.tick_records_max as usize,

@@ -32,6 +32,8 @@ pub(super) struct Feed<'a> {
     pub texts: &'a Arc<ReplayTexts>,
     /// Nothing that is read from now on would be kept.
     pub sink_failed: &'a AtomicBool,
+    /// To be told that every tick that was begun has been ended.
+    pub whole: &'a AtomicBool,
     pub durable: Option<&'a Durable>,
     /// How many files there are.
     pub files: u32,
@@ -126,6 +128,7 @@ impl Feed<'_> {
                 self.shown.show(bytes, bytes_total, &counts.snapshot());
             }
         }
+        self.whole.store(true, Ordering::Release);
         engine.finish().map_err(ended)?;
         if let Some(durable) = self.durable {
             durable.sync().map_err(|e| Error::failed("the state could not be kept", e))?;

@@ -9,6 +9,7 @@ use crossbeam_channel::Receiver;
 use eddy_schemas::control::DeadLetter;
 use rayon::prelude::*;
 
+use super::changelogs::Changelogs;
 use super::{Interrupt, Job, ReplayTexts, checks};
 use crate::cli::Error;
 use crate::engine::Output;
@@ -21,17 +22,24 @@ pub(crate) struct Collected {
 }
 
 /// Takes outputs until the engine ends. A failure hangs up, so that no worker waits for ever, and is told in `failed`.
-pub(super) fn collect(job: &Job, outputs: Receiver<Output>, failed: &AtomicBool) -> Result<Collected, Error> {
-    let collected = take(job, &outputs);
+pub(super) fn collect(job: &Job, outputs: Receiver<Output>, changelogs: Changelogs, failed: &AtomicBool) -> Result<Collected, Error> {
+    let collected = take(job, &outputs, changelogs);
     if collected.is_err() {
         failed.store(true, Ordering::Relaxed);
     }
     collected
 }
 
-fn take(job: &Job, outputs: &Receiver<Output>) -> Result<Collected, Error> {
+fn take(job: &Job, outputs: &Receiver<Output>, mut changelogs: Changelogs) -> Result<Collected, Error> {
     let mut collected = Collected::new(job)?;
-    outputs.iter().try_for_each(|output| collected.take(output))?;
+    for output in outputs {
+        match &output {
+            Output::Changes { tick, changes } => changelogs.take(*tick, changes),
+            Output::Closed { worker, frontier } => changelogs.close(*worker, *frontier, !outputs.is_empty())?,
+            Output::Dead { .. } => {}
+        }
+        collected.take(output)?;
+    }
     Ok(collected)
 }
 

@@ -10,6 +10,7 @@
 //! # Invariants
 //! 1. Files have the numbers that they had in the first run; more may come after them. (Places in the state count on it.)
 //! 2. A file that is not what it was is refused before any work is done.
+//! 3. While the state has changelogs its views stay the same: what is not built any more would stand in them for ever as it was.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,6 +26,7 @@ use crate::engine::durable::{Durable, NoRoom};
 pub use crate::engine::recovery::Config as Durability;
 use crate::engine::recovery::Kept;
 use crate::record;
+use crate::sink::changelog;
 use crate::spool::Spool;
 
 /// Of `replay.json`. What is newer is refused.
@@ -56,6 +58,9 @@ struct Job {
     texts: u32,
     /// It decides what is a record.
     record_bytes_max: usize,
+    /// Names of the views, where there are changelogs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    views: Vec<String>,
 }
 
 /// What tells a file from another.
@@ -101,14 +106,26 @@ impl State {
         let kept = Kept::open(config).map_err(|e| refused(chain(&e)))?;
         let path = folder.join("replay.json");
         let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(chain(&e)))?;
-        let mut texts = 0;
+        let mut views: Vec<String> = job.views.iter().map(|definition| definition.view.name.to_owned()).collect();
+        views.sort();
+        let (mut texts, mut before_views) = (0, vec![]);
         if let Some(before) = before {
             check(&before, &files, job.limits.record_bytes_max, folder)?;
+            if !before.views.is_empty() && !job.changelogs.folders.is_empty() && before.views != views {
+                let were = before.views.join(",");
+                return Err(refused(format!("the changelogs of this state are of other views: give --views {were}")));
+            }
             texts = before.texts;
+            // One that is dropped leaves none, or others that are given.
+            before_views = if job.changelogs.dropped.is_empty() { before.views } else { vec![] };
         } else if !kept.is_new() {
             return Err(refused(format!("{} is not there, but its state is: give another --data-dir, or remove it", path.display())));
         }
-        let now = Job { files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max };
+        // Where none is given and there are some, it is refused: they are of the views that they were of.
+        if job.changelogs.folders.is_empty() {
+            views = before_views;
+        }
+        let now = Job { files, texts: texts + job.workers as u32, record_bytes_max: job.limits.record_bytes_max, views };
         if now.files.len() + now.texts as usize > INPUTS_MAX {
             return Err(refused(format!("{} has been begun again too often: give another --data-dir", folder.display())));
         }
@@ -120,11 +137,23 @@ impl State {
         Ok(State { kept, spools, durable })
     }
 
-    /// Feeds the engine what is there; gives how far it had come.
-    pub fn recover(self, engine: &mut Engine, interrupt: &Interrupt) -> Result<Position, Error> {
+    /// The tick of its snapshot; 0 where there is none.
+    pub fn snapshot(&self) -> u64 {
+        self.kept.snapshot().0
+    }
+
+    /// Feeds the engine what is there; gives how far it had come. `uppers`: what each changelog has.
+    pub fn recover(self, engine: &mut Engine, interrupt: &Interrupt, uppers: &[(u64, PathBuf)]) -> Result<Position, Error> {
         let path = self.kept.path().display().to_string();
-        let recovered = self.kept.recover(engine, &self.durable, |_| !interrupt.is_set());
+        let mut last = self.snapshot();
+        let recovered = self.kept.recover(engine, &self.durable, |step| {
+            last = last.max(step.tick);
+            !interrupt.is_set()
+        });
         let binding = recovered.map_err(|e| Error::failed("the state could not be read", e))?.ok_or(Error::Interrupted)?;
+        if let Some((_, folder)) = uppers.iter().find(|(upper, _)| *upper > last) {
+            return Err(refused(chain(&changelog::Error::Ahead(folder.clone()))));
+        }
         if binding.is_empty() {
             return Ok(Position::default());
         }

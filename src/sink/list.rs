@@ -42,6 +42,12 @@ impl List {
         Ok(record::read(&folder.join("sinks.json"), FORMAT)?.unwrap_or_default())
     }
 
+    /// Of a state that nobody keeps.
+    pub fn new(given: &[PathBuf]) -> Result<List, Error> {
+        let failed = |source| Error::Write { path: "a name for the state".into(), source };
+        Ok(List { state: random().map_err(failed)?, changelogs: absolute(given)? })
+    }
+
     /// The sinks of the state in this folder from now on: `given`, which must be all that are not in `dropped`.
     pub fn agree(folder: &Path, given: &[PathBuf], dropped: &[PathBuf]) -> Result<List, Error> {
         let path = folder.join("sinks.json");
@@ -55,8 +61,7 @@ impl List {
             let at = list.changelogs.iter().position(|known| *known == folder).ok_or(Error::Unknown(folder))?;
             list.changelogs.remove(at);
         }
-        let absolute = |folder: &PathBuf| std::path::absolute(folder).map_err(|source| Error::Folder { path: folder.clone(), source });
-        let given = given.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+        let given = absolute(given)?;
         if let Some(missing) = list.changelogs.iter().find(|known| !given.contains(known)) {
             return Err(Error::Missing(missing.clone()));
         }
@@ -64,6 +69,11 @@ impl List {
         record::write(&path, FORMAT, &list).map_err(failed)?;
         Ok(list)
     }
+}
+
+fn absolute(folders: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let absolute = |folder: &PathBuf| std::path::absolute(folder).map_err(|source| Error::Folder { path: folder.clone(), source });
+    folders.iter().map(absolute).collect()
 }
 
 fn random() -> io::Result<String> {

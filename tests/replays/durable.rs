@@ -11,10 +11,11 @@ use super::run::{Place, Ran};
 use crate::generate::{self, Random, Shape};
 use crate::harness::difference;
 use crate::oracle::{Counts, Oracle, Tables};
+use crate::torture::changes::Folded;
 
 const RUNS: u64 = 3;
 const FLIPS: usize = 24;
-/// Kills of one replay before it is left alone.
+/// Kills of one replay before it is left alone: one that was in recovery (no new frame was written) comes after one with progress.
 const KILLS: usize = 6;
 
 /// Files with a history in them, and what must come out.
@@ -58,10 +59,41 @@ fn is_right(place: &Place, ran: Ran, history: &History, again: &str) {
     assert_eq!(place.letters().len() as u64, dead, "each dead letter once\n{again}");
 }
 
+/// With two changelogs, of which the second is slow.
+fn with_changelogs(place: &Place, command: &mut std::process::Command) {
+    for number in [1, 2] {
+        command.arg("--changelog").arg(place.path(&format!("changes-{number}")));
+    }
+    command.args(["--changelog-rest-ms", "20", "--changelog-file-bytes", "100000"]);
+}
+
+fn changelogs_are_right(place: &Place, again: &str) {
+    let folded = [1, 2].map(|number| Folded::read(&place.path(&format!("changes-{number}"))));
+    for folded in &folded {
+        if let Some(difference) = difference(&folded.tables, &place.tables()) {
+            panic!("a changelog: {difference}\n{again}");
+        }
+    }
+    assert!(folded[0].lines == folded[1].lines, "both changelogs say the same\n{again}");
+}
+
+fn has_half_a_snapshot(data: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(data.join("snapshots")) else { return false };
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(".new-"))
+}
+
 /// Bytes of frames so far.
 fn written(data: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(data.join("state")) else { return 0 };
     entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|meta| meta.len()).sum()
+}
+
+/// The segment that is written, and how long it is.
+fn newest(data: &Path) -> Option<(PathBuf, u64)> {
+    let entries = std::fs::read_dir(data.join("state")).ok()?.flatten().map(|entry| entry.path());
+    let last = entries.filter(|path| path.extension().is_some_and(|extension| extension == "journal")).max()?;
+    let bytes = last.metadata().ok()?.len();
+    Some((last, bytes))
 }
 
 /// Kills a replay once it has written so much more; false where it ended before.
@@ -85,31 +117,77 @@ fn a_replay_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
         Ok(seed) => vec![seed.parse().expect("EDDY_SEED is a number")],
         Err(_) => (0..std::env::var("EDDY_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)).collect(),
     };
-    let mut kills = 0;
+    // At work, in recovery, in a snapshot.
+    let mut kills = [0; 3];
     for seed in seeds {
         let again = format!("EDDY_SEED={seed} cargo test --test tests durable");
         let (place, mut random) = (Place::new(), Random(seed));
         let history = history(&place, seed);
+        let (data, mut workers, mut progress) = (place.path("data"), 0, true);
+        let mut start = |random: &mut Random| {
+            workers = 1 + (workers + random.below(2)) % 3;
+            let mut command = durable(&place, workers, &history.files);
+            with_changelogs(&place, &mut command);
+            command
+        };
         for _ in 0..KILLS {
-            let mut command = durable(&place, 1 + random.below(3), &history.files);
+            let mut command = start(&mut random);
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
             // Sometimes while it still reads what it has written.
-            let bytes = if random.chance(30) { 0 } else { random.below(150_000) as u64 };
+            let bytes = if progress && random.chance(30) { 0 } else { 1 + random.below(100_000) as u64 };
+            let before = newest(&data);
             if bytes == 0 {
                 std::thread::sleep(Duration::from_millis(random.below(60) as u64));
             }
-            if !kill_after(&mut child, &place.path("data"), bytes) {
+            if !kill_after(&mut child, &data, bytes) {
                 break;
             }
-            kills += 1;
+            progress = newest(&data) != before;
+            kills[if has_half_a_snapshot(&data) && progress { 2 } else { usize::from(!progress) }] += 1;
         }
-        let ran = Ran::of(&mut durable(&place, 1 + random.below(3), &history.files));
+        let ran = Ran::of(&mut start(&mut random));
         is_right(&place, ran, &history, &again);
+        changelogs_are_right(&place, &again);
         // Once more, with nothing left to read.
-        let ran = Ran::of(&mut durable(&place, 1 + random.below(3), &history.files));
+        let ran = Ran::of(&mut start(&mut random));
         is_right(&place, ran, &history, &again);
+        changelogs_are_right(&place, &again);
     }
-    assert!(kills > 0, "nothing was killed");
+    println!("kills of replays: {} at work, {} in recovery, {} in a snapshot", kills[0], kills[1], kills[2]);
+    assert!(kills[0] > 0, "nothing was killed");
+}
+
+#[test]
+fn a_changelog_of_a_replay_may_come_later_and_go() {
+    let place = Place::new();
+    let history = history(&place, 9);
+    let run = |workers, more: &[&str]| {
+        let mut command = durable(&place, workers, &history.files);
+        Ran::of(command.args(more))
+    };
+    let path = |number: u32| place.path(&format!("changes-{number}")).display().to_string();
+    let (first, later) = (path(1), path(2));
+    // Snapshots have let go of the first ticks before it comes.
+    run(1, &[]).ends(0);
+    run(2, &["--changelog", &first]).ends(0);
+    let refused = run(1, &[]).ends(2);
+    assert!(refused.stderr.contains("this state has a changelog in"), "{}", refused.stderr);
+    let refused = run(1, &["--changelog", &first, "--views", "users"]).ends(2);
+    assert!(refused.stderr.contains("are of other views"), "{}", refused.stderr);
+    is_right(&place, run(1, &["--changelog", &later, "--changelog-drop", &first]), &history, "another changelog");
+    for folder in [&first, &later] {
+        assert_eq!(difference(&Folded::read(Path::new(folder)).tables, &history.tables), None, "{folder}");
+    }
+    // Without a state it is new, and nobody's afterwards.
+    let alone = path(3);
+    let replay = || {
+        let mut command = place.replay(["--workers", "2", "--tick-records-max", "100", "--changelog", &alone]);
+        Ran::of(command.args(&history.files))
+    };
+    replay().ends(0);
+    assert_eq!(difference(&Folded::read(Path::new(&alone)).tables, &history.tables), None);
+    let refused = replay().ends(2);
+    assert!(refused.stderr.contains("the changelog of another state"), "{}", refused.stderr);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What a changelog says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::path::Path;
 
+use eddy_schemas::View;
 use serde_json::Value;
 
 use crate::oracle::Tables;
@@ -51,6 +53,51 @@ impl Folded {
             folded.tables.insert(view.name, table);
         }
         folded
+    }
+}
+
+/// A row's columns, as one number.
+pub fn hash(view: &View, row: &Value) -> u64 {
+    let fields: Vec<_> = view.all_columns().map(|column| field(&row[column.name])).collect();
+    foldhash::fast::FixedState::default().hash_one(fields)
+}
+
+/// What a changelog says that rows were at each tick.
+pub struct Timeline {
+    /// Of each view and key: from which tick on, and what; none: nothing.
+    rows: BTreeMap<&'static str, BTreeMap<String, Vec<(u64, Option<u64>)>>>,
+    /// Of each view: how many rows there were from each tick on.
+    counts: BTreeMap<&'static str, BTreeMap<u64, usize>>,
+}
+
+impl Timeline {
+    pub fn read(folder: &Path) -> Timeline {
+        let mut timeline = Timeline { rows: BTreeMap::new(), counts: BTreeMap::new() };
+        for view in eddy_dataflows::VIEWS.iter().map(|definition| definition.view) {
+            let (mut rows, mut counts, mut live) = (BTreeMap::<String, Vec<(u64, Option<u64>)>>::new(), BTreeMap::new(), 0);
+            for line in text(folder, view.name).lines() {
+                let change: Value = serde_json::from_str(line).expect("JSON");
+                let (tick, row) = (change["tick"].as_u64().expect("a tick"), &change["row"]);
+                let of_key = rows.entry(change["key"].to_string()).or_default();
+                live -= usize::from(of_key.last().is_some_and(|(_, row)| row.is_some()));
+                live += usize::from(!row.is_null());
+                of_key.push((tick, (!row.is_null()).then(|| hash(view, row))));
+                counts.insert(tick, live);
+            }
+            timeline.rows.insert(view.name, rows);
+            timeline.counts.insert(view.name, counts);
+        }
+        timeline
+    }
+
+    pub fn row(&self, view: &str, key: &str, tick: u64) -> Option<u64> {
+        let of_key = self.rows[view].get(key)?;
+        let after = of_key.partition_point(|(at, _)| *at <= tick);
+        of_key[..after].last()?.1
+    }
+
+    pub fn rows(&self, view: &str, tick: u64) -> usize {
+        self.counts[view].range(..=tick).next_back().map_or(0, |(_, rows)| *rows)
     }
 }
 

@@ -42,7 +42,8 @@ impl Place {
         self.address.lock().expect("no panic").clone()
     }
 
-    pub fn makes_a_snapshot(&self) -> bool {
+    /// A snapshot is being made, or was when a kill came.
+    pub fn has_half_a_snapshot(&self) -> bool {
         let Ok(entries) = std::fs::read_dir(self.data().join("snapshots")) else { return false };
         entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(".new-"))
     }
@@ -103,6 +104,11 @@ pub struct Run {
 impl Run {
     pub fn get(&self, path: &str) -> (u16, Value) {
         get(&self.address, path).unwrap_or_else(|| panic!("{path}: no answer"))
+    }
+
+    /// Since it was started.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Waits until it serves rows; gives how long that took from its start.
@@ -187,6 +193,12 @@ impl Run {
         child.kill().expect("a child");
         let out = child.wait_with_output().expect("it ends");
         assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("it runs");
+        let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
     }
 
     /// Ends it as people do.

@@ -8,21 +8,26 @@
 //!   changelogs         removed, to be written anew at the next start
 //! ```
 //!
-//! Views need nothing: they are made from what is left when eddy starts.
+//! Views need nothing: they are made from what is left when eddy starts. A running `eddy run` does all this itself when it is asked
+//! ([`request`]): it stops its pipeline, does it, and starts the pipeline from what is left.
 //!
 //! # Invariants
 //! 1. Everything may be done twice: after a crash the same command does the rest.
 //! 2. Nobody else is in the folder: its locks are taken first.
 
+mod cluster;
+pub mod request;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use eddy_schemas::Place;
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::scrub::{FORGOTTEN, Person, scrub};
-use eddy_schemas::stored::{self, Reader};
-use serde::Serialize;
+use eddy_schemas::stored::{self, Malformed, Reader};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::durable::{self, Fsync};
 use crate::engine::recovery::{self, Kept};
@@ -40,6 +45,14 @@ pub enum Error {
     List { path: PathBuf, source: io::Error },
     #[error("the texts in {} could not be written", .path.display())]
     Texts { path: PathBuf, source: io::Error },
+    #[error("the request in {} could not be read or written", .path.display())]
+    Request { path: PathBuf, source: io::Error },
+    #[error("process {pid}, which has the folder, was asked and could not: {why}")]
+    Asked { pid: String, why: String },
+    #[error("the state of a cluster: {0}")]
+    Cluster(String),
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
     #[error(transparent)]
     Record(#[from] record::Error),
     #[error(transparent)]
@@ -53,7 +66,7 @@ pub enum Error {
 }
 
 /// What was done.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// It was not on the list before.
     pub is_new: bool,
@@ -71,8 +84,11 @@ pub struct Done {
     pub mentions_left: u64,
 }
 
-/// Forgets a person in a data folder of `run` or `replay`.
+/// Forgets a person in a data folder of `run`, `replay` or `work`, which nobody has.
 pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
+    if cluster::is_one(folder) {
+        return cluster::run(folder, person);
+    }
     let (log, state) = (folder.join("log"), folder.join("state"));
     if !log.is_dir() && !state.is_dir() {
         return Err(Error::Nothing(folder.into()));
@@ -80,9 +96,7 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     let log = log.is_dir().then(|| Embedded::open(&log, log::Counts::default(), &journal::Config::default())).transpose()?;
     let config = recovery::Config { folder: folder.into(), fsync: Fsync::Tick, snapshot_bytes: 16 << 20 };
     let mut kept = state.is_dir().then(|| Kept::open(&config)).transpose()?;
-    let mut done = Done::default();
-    let is_new = Forgotten::read(folder)?.add(folder, person);
-    done.is_new = is_new.map_err(|source| Error::List { path: folder.into(), source })?;
+    let mut done = Done { is_new: list(folder, person)?, ..Done::default() };
     if let Some(log) = &log {
         done.log_records = log.rewrite(|topic, key, value| {
             let changed = if topic == Topic::DeadLetters { scrub_letter(value, person) } else { scrub(value, person) };
@@ -103,19 +117,18 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     Ok(done)
 }
 
+/// Puts a person on the folder's list; tells whether it is new there.
+fn list(folder: &Path, person: &Person) -> Result<bool, Error> {
+    Forgotten::read(folder)?.add(folder, person).map_err(|source| Error::List { path: folder.into(), source })
+}
+
 fn forget_state(kept: &mut Kept, folder: &Path, person: &Person, done: &mut Done) -> Result<(), Error> {
-    let (mut places, mut known, mut encoded) = (BTreeSet::new(), Known::default(), vec![]);
+    let (mut places, mut known) = (BTreeSet::new(), Known::default());
     let keep = |row: &[u8]| {
-        encoded.clear();
-        stored::slice(row, &mut encoded);
-        let version = Reader::new(&encoded).version(&mut known)?;
-        let is_of = |name: Option<eddy_schemas::Name>| name.is_some_and(|name| Person::of(name.as_str()).as_ref() == Some(person));
-        let goes = is_of(version.user) || is_of(version.community);
-        done.versions += u64::from(goes);
-        if !goes {
-            places.insert(version.place);
-        }
-        Ok(!goes)
+        let stays = goes(row, person, &mut known)?;
+        done.versions += u64::from(stays.is_none());
+        places.extend(stays);
+        Ok(stays.is_some())
     };
     let letter = |letter: Vec<u8>| match scrub_letter(&letter, person) {
         Some(scrubbed) => {
@@ -128,9 +141,18 @@ fn forget_state(kept: &mut Kept, folder: &Path, person: &Person, done: &mut Done
     for (number, path) in replay::spools(folder) {
         let failed = |source| Error::Texts { path: path.clone(), source };
         let spool = Spool::open(&path).map_err(failed)?;
-        done.texts += spool.blank(|at| places.contains(&eddy_schemas::Place::new(number, at))).map_err(failed)?;
+        done.texts += spool.blank(|at| places.contains(&Place::new(number, at))).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Of a version, without its length, where its text is; none: it is the person's, and goes.
+fn goes(row: &[u8], person: &Person, known: &mut Known) -> Result<Option<Place>, Malformed> {
+    let mut encoded = vec![];
+    stored::slice(row, &mut encoded);
+    let version = Reader::new(&encoded).version(known)?;
+    let is_of = |name: Option<eddy_schemas::Name>| name.is_some_and(|name| Person::of(name.as_str()).as_ref() == Some(person));
+    Ok((!is_of(version.user) && !is_of(version.community)).then_some(version.place))
 }
 
 /// A dead letter without the person: what could not be read may be what the person wrote.

@@ -5,6 +5,10 @@
 //!                                     |  \--> changelogs
 //!                          D/state, D/snapshots
 //! ```
+//!
+//! A process may live more than once: where a user is to be forgotten, all that runs is ended, with its threads, what the folder holds of the user
+//! goes ([`forget::request`]), and everything is started again from what is left. To those who read that is a restart: for so long, reads
+//! are refused. The address stays, and so does what came by stdin.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, System};
 use crate::engine::recovery;
+use crate::forget::{self, request::Desk};
 use crate::forgotten::Forgotten;
 use crate::journal;
 use crate::log::texts::LogTexts;
@@ -25,9 +30,9 @@ use crate::replay::Interrupt;
 use crate::run::{self, Running};
 use crate::serve::{self, App};
 use crate::sink::{changelog, list};
-use crate::source::tail::{self, Tail};
+use crate::source::tail::{self, Stdin, Tail};
 use crate::store::{Memory, Store};
-use crate::telemetry::{LOG, SOURCE, STORE, State, Telemetry};
+use crate::telemetry::{ENGINE, LOG, SOURCE, STORE, State, Telemetry};
 
 /// How often it is looked whether a signal has come or a part has ended, and how the parts are.
 const LOOK: Duration = Duration::from_millis(100);
@@ -55,6 +60,8 @@ pub enum Error {
     #[error(transparent)]
     Forgotten(#[from] record::Error),
     #[error(transparent)]
+    Forget(#[from] forget::Error),
+    #[error(transparent)]
     Sinks(#[from] list::Error),
     #[error(transparent)]
     Log(#[from] log::Error),
@@ -68,23 +75,101 @@ pub enum Error {
 
 /// Runs until a signal comes. `ready` is told the address once it is served, which is before the state has been read back.
 pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Error::Start)?;
-    let listener = runtime.block_on(serve::listen(config.listen))?;
+    let listener = runtime()?.block_on(serve::listen(config.listen))?.into_std().map_err(Error::Start)?;
     let address = listener.local_addr().map_err(Error::Start)?;
-    let live = Live::start(config, &runtime)?;
-    let (shutdown, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = runtime.spawn(serve::run(listener, live.app(), async move {
-        // An error means that the sender is gone, which is as good as a word from it.
-        let _ = stopped.await;
-    }));
-    ready(address);
-    while !interrupt.is_set() && !live.has_ended() && !serving.is_finished() {
+    let folder = &config.state.folder;
+    std::fs::create_dir_all(folder).map_err(|source| Error::Folder { folder: folder.clone(), source })?;
+    let desk = Desk::open(folder)?;
+    // What an earlier process was asked and had not done.
+    desk.serve()?;
+    let stdin = config.stdin.then(Stdin::read);
+    let mut ready = Some(ready);
+    loop {
+        let ended = life(config, interrupt, &listener, stdin.as_ref(), &desk, || {
+            ready.take().into_iter().for_each(|ready| ready(address));
+        })?;
+        if !ended.is_asked {
+            return Ok(());
+        }
+        forget(&listener, &desk)?;
+    }
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Error::Start)
+}
+
+struct Ended {
+    /// It was asked to forget somebody, and is to go on after that.
+    is_asked: bool,
+}
+
+/// From the folder's locks to letting go of them.
+fn life(
+    config: &Config,
+    interrupt: &Interrupt,
+    listener: &std::net::TcpListener,
+    stdin: Option<&Stdin>,
+    desk: &Desk,
+    ready: impl FnOnce(),
+) -> Result<Ended, Error> {
+    let runtime = runtime()?;
+    let live = Live::start(config, &runtime, stdin)?;
+    desk.announce()?;
+    let serving = Serving::start(&runtime, listener, live.app())?;
+    ready();
+    let mut is_asked = false;
+    while !interrupt.is_set() && !live.has_ended() && !serving.has_ended() && !is_asked {
         live.tell();
         std::thread::sleep(LOOK);
+        is_asked = desk.is_asked();
     }
-    drop(shutdown);
-    runtime.block_on(serving).expect("serving does not panic");
-    live.stop()
+    serving.stop(&runtime);
+    live.stop()?;
+    // Whoever has not taken its answer by now holds nothing any more either.
+    runtime.shutdown_timeout(LOOK);
+    Ok(Ended { is_asked: is_asked && !interrupt.is_set() })
+}
+
+/// Does what was asked; meanwhile whoever reads is told to wait.
+fn forget(listener: &std::net::TcpListener, desk: &Desk) -> Result<(), Error> {
+    let runtime = runtime()?;
+    let telemetry = Arc::new(Telemetry::new());
+    telemetry.state(ENGINE, State::Recovering);
+    let log: Arc<dyn Log> = Arc::new(log::Memory::new(log::Counts::default()));
+    let app = App::new(views(), Arc::new(Memory::new()), Arc::new(LogTexts::new(log)), telemetry);
+    let serving = Serving::start(&runtime, listener, app)?;
+    let done = desk.serve();
+    serving.stop(&runtime);
+    Ok(done?)
+}
+
+/// What answers at the address, for as long as there is something to answer with.
+struct Serving {
+    shutdown: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Serving {
+    fn start(runtime: &Runtime, listener: &std::net::TcpListener, app: App) -> Result<Serving, Error> {
+        let _within = runtime.enter();
+        let listener = listener.try_clone().and_then(tokio::net::TcpListener::from_std).map_err(Error::Start)?;
+        let (shutdown, stopped) = tokio::sync::oneshot::channel::<()>();
+        let task = runtime.spawn(serve::run(listener, app, async move {
+            // An error means that the sender is gone, which is as good as a word from it.
+            let _ = stopped.await;
+        }));
+        Ok(Serving { shutdown, task })
+    }
+
+    fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    fn stop(self, runtime: &Runtime) {
+        drop(self.shutdown);
+        runtime.block_on(self.task).expect("serving does not panic");
+    }
 }
 
 /// The parts that run.
@@ -96,9 +181,8 @@ struct Live {
 }
 
 impl Live {
-    fn start(config: &Config, runtime: &Runtime) -> Result<Live, Error> {
+    fn start(config: &Config, runtime: &Runtime, stdin: Option<&Stdin>) -> Result<Live, Error> {
         let folder = &config.state.folder;
-        std::fs::create_dir_all(folder).map_err(|source| Error::Folder { folder: folder.clone(), source })?;
         // The log's lock comes first: the list of sinks is then nobody else's either.
         let log: Arc<dyn Log> = Arc::new(Embedded::open(&folder.join("log"), log::Counts::default(), &journal::Config::default())?);
         let sinks = list::List::agree(folder, &config.changelogs, &config.changelogs_dropped)?;
@@ -122,16 +206,15 @@ impl Live {
             clock: Arc::clone(&parts.clock),
             control: Arc::clone(&control),
         };
-        let tail = tail::Config { files: config.files.clone(), stdin: config.stdin, ..tail::Config::new(folder.join("intake")) };
+        let tail = tail::Config { files: config.files.clone(), stdin: stdin.cloned(), ..tail::Config::new(folder.join("intake")) };
         let tail = Tail::open(tailed, tail)?;
         let source = std::thread::Builder::new().name("eddy-source".into()).spawn(move || tail.run()).map_err(Error::Start)?;
         Ok(Live { parts, running, source, control })
     }
 
     fn app(&self) -> App {
-        let views = eddy_dataflows::VIEWS.iter().map(|definition| definition.view).collect();
         let run::Parts { store, texts, telemetry, .. } = &self.parts;
-        App::new(views, Arc::clone(store), Arc::clone(texts), Arc::clone(telemetry))
+        App::new(views(), Arc::clone(store), Arc::clone(texts), Arc::clone(telemetry))
     }
 
     /// Says in `/health` how the parts are that do not say it themselves.
@@ -152,6 +235,10 @@ impl Live {
         self.running.stop()?;
         Ok(source?)
     }
+}
+
+fn views() -> Vec<&'static eddy_schemas::View> {
+    eddy_dataflows::VIEWS.iter().map(|definition| definition.view).collect()
 }
 
 fn changelogs(config: &Config, sinks: &list::List) -> Vec<changelog::Config> {

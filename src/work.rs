@@ -47,6 +47,7 @@ use crate::clock;
 use crate::cluster::{self, Left, Links, Party};
 use crate::engine::durable::{Durable, Fsync, NoRoom};
 use crate::engine::{self, Engine, Peers, parse};
+use crate::forgotten::Forgotten;
 use crate::journal::{self, Journal};
 use crate::replay::{self, Interrupt, Meter, OUTPUTS_WAITING_MAX, ReplayTexts, Summary, checks, input_of_spool, peak_rss_bytes};
 use crate::source::dumps::Reader;
@@ -54,6 +55,7 @@ use driver::{Driver, Kept};
 use gather::Gathered;
 use spools::Spools;
 use state::State;
+pub(crate) use state::{has_state, kept};
 use words::Word;
 
 /// Words that wait for the driver: a process says about ten a tick.
@@ -214,12 +216,13 @@ impl Part<'_> {
         // Of whatever file a text may be wanted, here or at another's asking.
         (0..replay.files.len()).for_each(|file| texts.begin(file));
         let (spare, spares) = bounded(2 * replay.workers + 2);
+        let forgotten = Forgotten::read(&replay.folder).map_err(|e| Error::Failed { what: chain(&e), source: None })?;
         let inputs = parse::Inputs {
             names: replay.files.iter().map(|path| path.display().to_string()).collect(),
             spools: spools.numbers().map(|n| (input_of_spool(n), Arc::clone(&all[n]))).collect(),
             spares: Some(spare),
             clock: Arc::new(clock::System),
-            forgotten: Arc::default(),
+            forgotten: Arc::new(forgotten),
         };
         // The driver says when a tick ends.
         let config = engine::Config {

@@ -4,6 +4,6 @@
 
 mod durable;
 mod losses;
-mod party;
+pub mod party;
 mod refusals;
 mod same;

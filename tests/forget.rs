@@ -2,11 +2,18 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::cluster::party::{Party, wait};
+use crate::harness::difference;
+use crate::replays::archives::gzip;
 use crate::replays::run::{Ran, eddy};
-use crate::torture::process::Place;
+use crate::torture::WAIT_MAX;
+use crate::torture::changes::Folded;
+use crate::torture::process::{Place, Run};
 
 const USER: &str = "Ada_Unique_9f3";
 const WORDS: &str = "zanzibar quokka";
@@ -123,9 +130,7 @@ fn a_live_run_forgets_a_user_and_writes_its_changelog_anew() {
     let run = place.spawn(place.command(2, &[1]));
     run.ready();
     run.has_read(lines.len() as u64, "forget");
-    assert_eq!(run.get(&format!("/v1/users/reddit:{USER}")).0, 200);
-    let in_use = Ran::of(eddy(["forget", "reddit:x", "--data-dir"]).arg(place.data())).ends(1);
-    assert!(in_use.stderr.contains("in use by process"), "{}", in_use.stderr);
+    is_shown(&run);
     run.interrupt();
 
     // The file that is followed is the producer's: it goes by the producer's hand.
@@ -135,13 +140,140 @@ fn a_live_run_forgets_a_user_and_writes_its_changelog_anew() {
 
     let run = place.spawn(place.command(1, &[1]));
     run.ready();
-    assert_eq!(run.get(&format!("/v1/users/reddit:{USER}")).0, 404);
-    let others = lines.iter().filter(|(is_users, _)| !is_users).count();
-    let messages = run.get("/v1/communities/reddit:rust").1;
-    assert_eq!(messages["messages"].as_u64().or_else(|| messages["row"]["messages"].as_u64()), Some(others as u64), "{messages}");
+    is_without(&run, lines.iter().filter(|(is_users, _)| !is_users).count());
     run.interrupt();
     assert_eq!([traces(&place.data()), traces(&place.changes(1))].concat(), Vec::<String>::new());
     assert!(place.changes(1).join("users.000001.ndjson").is_file());
+}
+
+/// The user has rows. (What is read may be counted a tick before it is shown.)
+fn is_shown(run: &Run) {
+    let from = Instant::now();
+    while run.get(&format!("/v1/users/reddit:{USER}")).0 != 200 {
+        assert!(from.elapsed() < WAIT_MAX, "there was no such user");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The user's messages are gone, and all others there.
+fn is_without(run: &Run, others: usize) {
+    let from = Instant::now();
+    loop {
+        let community = run.get("/v1/communities/reddit:rust").1;
+        if community["messages"].as_u64() == Some(others as u64) {
+            break;
+        }
+        assert!(from.elapsed() < WAIT_MAX, "{others} messages of others: {community}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(run.get(&format!("/v1/users/reddit:{USER}")).0, 404);
+}
+
+#[test]
+fn a_run_that_goes_on_forgets_a_user_when_it_is_asked() {
+    let place = Place::new();
+    let lines = lines();
+    let others = lines.iter().filter(|(is_users, _)| !is_users).count();
+    write(&place.file, lines.iter().map(|(_, line)| line.clone()));
+    let run = place.spawn(place.command(2, &[1]));
+    run.ready();
+    run.has_read(lines.len() as u64, "forget");
+    is_shown(&run);
+    let tick = run.tick();
+
+    let done = forget(&place.data());
+    assert!(done["log_records"].as_u64() > Some(80) && done["versions"].as_u64() > Some(40), "{done}");
+    run.ready();
+    assert!(run.tick() >= tick, "ticks go on");
+    is_without(&run, others);
+    assert_eq!([traces(&place.data()), traces(&place.changes(1))].concat(), Vec::<String>::new());
+    assert_eq!(forget(&place.data())["is_new"], false, "again is no error");
+
+    // What comes later of the same user is ignored, by this process and by the next.
+    run.ready();
+    let more = [comment(5_001, USER, WORDS, ""), comment(5_002, "bob", "later", "")];
+    let mut file = std::fs::File::options().append(true).open(&place.file).expect("it is there");
+    file.write_all((more.join("\n") + "\n").as_bytes()).expect("room");
+    run.has_read(lines.len() as u64 + 2, "forget");
+    is_without(&run, others + 1);
+    let counters = run.counters();
+    assert_eq!(counters.read, counters.applied + counters.ignored + counters.dead);
+    run.kill();
+    let run = place.spawn(place.command(1, &[1]));
+    run.ready();
+    is_without(&run, others + 1);
+    let served = run.tables();
+    run.interrupt();
+    assert_eq!(difference(&Folded::read(&place.changes(1)).tables, &served), None);
+}
+
+#[test]
+fn what_a_run_was_asked_is_done_though_it_was_killed() {
+    let place = Place::new();
+    let lines = lines();
+    let others = lines.iter().filter(|(is_users, _)| !is_users).count();
+    write(&place.file, lines.iter().map(|(_, line)| line.clone()));
+    for whoever_asked_waits in [false, true] {
+        let run = place.start(1);
+        run.ready();
+        run.has_read(lines.len() as u64, "forget");
+        // It is asked, and does not hear it any more.
+        run.signal("STOP");
+        let mut command = eddy(["forget", "reddit:ADA_unique_9f3", "--data-dir"]);
+        let mut asks = command.arg(place.data()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let is_asked = || traces(&place.data().join("forget")).len() == 1;
+        let from = Instant::now();
+        while !is_asked() {
+            assert!(from.elapsed() < WAIT_MAX && asks.try_wait().expect("a child").is_none(), "nothing is asked");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if whoever_asked_waits {
+            run.kill();
+            Ran::wait(asks).ends(0);
+        } else {
+            asks.kill().expect("a child");
+            asks.wait().expect("a child");
+            run.kill();
+        }
+        let run = place.start(2);
+        run.ready();
+        is_without(&run, others);
+        run.interrupt();
+        assert_eq!([traces(&place.data()), traces(&place.changes(1)), traces(&place.changes(2))].concat(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_cluster_forgets_a_user_and_old_records_stay_dead() {
+    let mut party = Party::new(2);
+    let lines = lines();
+    let bytes = |lines: &mut dyn Iterator<Item = &String>| lines.map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+    let half = lines.len() / 2;
+    for (n, lines) in [&lines[..half], &lines[half..]].into_iter().enumerate() {
+        // Packed, so that the texts are in the state.
+        party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
+    }
+    party.arguments = ["--state", "durable", "--tick-records-max", "40", "--workers", "2"].map(str::to_owned).to_vec();
+    let run = |party: &Party| wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
+    run(&party);
+    let data = party.place.path("data");
+    assert!(!traces(&data).is_empty(), "there is something to forget");
+    let done = forget(&data);
+    assert_eq!(traces(&data), Vec::<String>::new());
+    assert!(
+        done["versions"].as_u64() > Some(40) && done["texts"].as_u64() > Some(40) && done["dead_letters"].as_u64() == Some(2),
+        "{done}"
+    );
+    // With the same records from another file, too.
+    party.files.push(party.place.file("again.gz", gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
+    run(&party);
+    assert_eq!(traces(&data), Vec::<String>::new());
+    let dir = TempDir::new().expect("a folder");
+    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
+    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    for view in eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name) {
+        assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}");
+    }
 }
 
 #[test]

@@ -7,12 +7,15 @@ use clap::Args;
 use eddy_schemas::scrub::Person;
 
 use super::{Error, chain, print, say};
-use crate::forget::{self, run};
+use crate::forget::{self, request};
 
-/// Takes a user out of a data folder for good: messages, rows, dead letters, texts, the log. Stop the eddy that uses it first.
+/// Takes a user out of a data folder for good: messages, rows, dead letters, texts, the log.
+///
+/// An `eddy run` that has the folder is asked to do it: for a moment it refuses reads, and then serves without the user. A replay must be stopped
+/// first.
 ///
 /// What comes later of the same user, also from an old dump, is ignored (`forgotten`): the folder keeps a keyed hash of the name, not the name.
-/// Views are without the user when eddy starts again; changelogs are written anew then. Prints what it did as one line of JSON, and on
+/// Views are without the user from then on; changelogs are written anew. Prints what it did as one line of JSON, and on
 /// stderr what it cannot reach.
 #[derive(Args, Debug)]
 #[command(before_help = "Examples:\n  eddy forget reddit:ada --data-dir eddy-data\n  eddy forget telegram:4242 --data-dir eddy-data")]
@@ -29,7 +32,7 @@ impl Forget {
         let Some(person) = Person::of(&self.user) else {
             return Err(Error::Usage(format!("{} is no user's key: it looks like reddit:ada or telegram:4242", self.user)));
         };
-        let done = run(&self.data_dir, &person).map_err(|e| match e {
+        let done = request::run(&self.data_dir, &person).map_err(|e| match e {
             forget::Error::Nothing(_) => Error::Usage(chain(&e)),
             e => Error::failed("not all of it is done: mend what is wrong and give the same command again", e),
         })?;

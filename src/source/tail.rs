@@ -43,13 +43,15 @@ use route::{Router, Skip};
 const LOOK: Duration = Duration::from_millis(20);
 /// After an append that did not work.
 const AGAIN: Duration = Duration::from_millis(100);
+const BATCH_BYTES: usize = 256 << 10;
+const LINE_BYTES_MAX: usize = 16 << 20;
 /// Of a line that is too long this much is appended.
 const TOO_LONG_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
 pub struct Config {
     pub files: Vec<PathBuf>,
-    pub stdin: bool,
+    pub stdin: Option<Stdin>,
     /// For the notes.
     pub folder: PathBuf,
     /// Bytes of lines that are noted and appended at once, about.
@@ -61,7 +63,7 @@ pub struct Config {
 
 impl Config {
     pub fn new(folder: PathBuf) -> Config {
-        Config { files: vec![], stdin: false, folder, batch_bytes: 256 << 10, line_bytes_max: 16 << 20, behind_max: 200_000 }
+        Config { files: vec![], stdin: None, folder, batch_bytes: BATCH_BYTES, line_bytes_max: LINE_BYTES_MAX, behind_max: 200_000 }
     }
 }
 
@@ -117,8 +119,12 @@ pub struct Tail {
     /// Files that were read earlier and are not now: they may be again.
     others: Vec<Position>,
     router: Router,
-    stdin: Option<Receiver<Result<Vec<u8>, std::io::Error>>>,
 }
+
+/// Lines of stdin, as they come, to whoever takes them next. A read cannot be called back, so it has a thread of its own, which ends with
+/// the process: there is one of these.
+#[derive(Clone, Debug)]
+pub struct Stdin(Receiver<std::io::Result<Vec<u8>>>);
 
 impl Tail {
     /// Goes on where an earlier one was.
@@ -133,7 +139,7 @@ impl Tail {
         let others = positions.iter().filter(|position| !paths.contains(&position.path)).cloned().collect();
         let position = |path: PathBuf| known(&path).cloned().unwrap_or_else(|| Position::start(path));
         let files = paths.into_iter().map(|path| Growing::new(position(path), config.line_bytes_max)).collect();
-        let mut tail = Tail { files, others, parts, config, notes, router, stdin: None };
+        let mut tail = Tail { files, others, parts, config, notes, router };
         if let Some(note) = last {
             tail.finish(&note)?;
         }
@@ -156,9 +162,6 @@ impl Tail {
 
     /// Reads until it is told to stop.
     pub fn run(mut self) -> Result<(), Error> {
-        if self.config.stdin {
-            self.stdin = Some(self.read_stdin());
-        }
         while !self.parts.control.stops() {
             if self.behind() > self.config.behind_max {
                 std::thread::sleep(LOOK);
@@ -230,25 +233,8 @@ impl Tail {
         !self.parts.control.stops()
     }
 
-    /// A read cannot be called back, so it has a thread of its own, which ends with the process.
-    fn read_stdin(&self) -> Receiver<Result<Vec<u8>, std::io::Error>> {
-        let (send, lines) = bounded(2);
-        let (batch, most) = (self.config.batch_bytes, self.config.line_bytes_max);
-        std::thread::spawn(move || {
-            let mut stdin = BufReader::with_capacity(64 << 10, std::io::stdin().lock());
-            loop {
-                let read = read_lines(&mut stdin, batch, most);
-                let ended = !matches!(&read, Ok(lines) if !lines.is_empty());
-                if send.send(read).is_err() || ended {
-                    return;
-                }
-            }
-        });
-        lines
-    }
-
     fn take_stdin(&mut self) -> Result<bool, Error> {
-        match self.stdin.as_ref().map(|lines| lines.try_recv()) {
+        match self.config.stdin.as_ref().map(|Stdin(lines)| lines.try_recv()) {
             Some(Ok(Ok(lines))) if !lines.is_empty() => {
                 self.append(&lines, &mut None);
                 Ok(true)
@@ -257,6 +243,24 @@ impl Tail {
             // At its end what is there stays, and is served.
             _ => Ok(false),
         }
+    }
+}
+
+impl Stdin {
+    /// Begins to read.
+    pub fn read() -> Stdin {
+        let (send, lines) = bounded(2);
+        std::thread::spawn(move || {
+            let mut stdin = BufReader::with_capacity(64 << 10, std::io::stdin().lock());
+            loop {
+                let read = read_lines(&mut stdin, BATCH_BYTES, LINE_BYTES_MAX);
+                let ended = !matches!(&read, Ok(lines) if !lines.is_empty());
+                if send.send(read).is_err() || ended {
+                    return;
+                }
+            }
+        });
+        Stdin(lines)
     }
 }
 

@@ -35,7 +35,7 @@ use crate::cli::{Error, chain};
 use crate::engine::Engine;
 use crate::files::{self, Open};
 use crate::record;
-use crate::replay::INPUTS_MAX;
+use crate::replay::{INPUTS_MAX, input_of_spool};
 use frames::{Frames, Ticks, next};
 
 /// Of manifests. What is newer is refused.
@@ -237,6 +237,30 @@ impl State {
         engine.open_at(last + 1).map_err(unreadable)?;
         engine.recovered(last + 1).map_err(unreadable)
     }
+}
+
+/// Where the processes of all generations keep what they decided.
+pub(crate) struct Kept {
+    pub journals: Vec<PathBuf>,
+    /// With their numbers among inputs.
+    pub spools: Vec<(u32, PathBuf)>,
+}
+
+/// A cluster has begun in this folder.
+pub(crate) fn has_state(folder: &Path) -> bool {
+    manifest_path(folder, 1).exists()
+}
+
+pub(crate) fn kept(folder: &Path) -> Result<Kept, Error> {
+    let what = || format!("{} holds no state of a cluster", folder.display());
+    let manifest = last(folder)?.ok_or_else(|| refused(what()))?;
+    let shapes = manifest.before.iter().map(|before| before.processes).chain([manifest.processes]);
+    let journals = (1..)
+        .zip(shapes)
+        .flat_map(|(generation, processes)| (0..processes).map(move |process| journal_folder(folder, generation, process)));
+    let journals = journals.collect();
+    let state = State { folder: folder.into(), manifest };
+    Ok(Kept { journals, spools: state.spools().enumerate().map(|(number, path)| (input_of_spool(number), path)).collect() })
 }
 
 fn superseded(folder: &Path) -> Error {

@@ -14,6 +14,8 @@ pub struct Bound {
     pub tick: u64,
     /// For each partition, the first offset that is not covered. A partition that is not named is covered up to 0.
     pub offsets: Vec<(Partition, u64)>,
+    /// Event time up to which records are taken to be in, seconds; none before the first.
+    pub watermark: Option<i64>,
 }
 
 impl Bound {
@@ -32,7 +34,8 @@ impl Bound {
 ///
 /// # Contract
 /// - **Visible**: when `closed` has returned a bound, the store that belongs to it has applied the bound's tick.
-/// - **Exact**: what that store gives back as of the bound's tick is a function of just the records below the bound's offsets; so is a
+/// - **Exact**: what that store gives back as of the bound's tick is a function of just the records below the bound's offsets and of its
+///   watermark; so is a
 ///   row that it gives back later and that has not changed since (its `as_of` is at or below the tick).
 /// - **In time**: the tick is at or after the time at which any of those records was received, by the clock of this process.
 /// - **Monotonic**: neither the tick nor an offset ever goes back.

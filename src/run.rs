@@ -130,6 +130,7 @@ pub enum Error {
 
 /// A tick that is on its way.
 struct Due {
+    /// The watermark is known when it has closed.
     bound: Bound,
     of: Of,
 }

@@ -6,7 +6,9 @@
 //!                       pending --[ closed: bound ]--> facts --expected rows--> compare --> TruthRow a view
 //! ```
 //!
-//! It shares no code with the dataflows: it never reads the records, and recounts each entity from compact facts in the plainest way.
+//! It shares no code with the dataflows: it never reads the records, and recounts each entity from compact facts in the plainest way. Only the
+//! time of views that move with the watermark is the engine's: which partitions it waits for no source knows. It may not be later than
+//! what was written.
 //!
 //! # Invariants
 //! 1. The facts are those of the records below the bound, and of no others: pending events wait until the engine has closed past them.
@@ -43,13 +45,13 @@ pub enum Entity {
 }
 
 use eddy_schemas::rows::{
-    Communities, CommunityDays, CommunityHours, CommunityNames, Conversations, Messages, Replies, Sessions, TopUsers, UserHours, UserNames,
-    Users,
+    Cohorts, Communities, CommunityActivity, CommunityDays, CommunityHours, CommunityNames, CommunityWeek, Conversations, Messages,
+    Replies, Responses, Sessions, TopUsers, Unanswered, UserHours, UserNames, UserStates, Users,
 };
 use eddy_schemas::{Cell, Row, View};
 
-/// The views that are checked: all over live messages.
-pub static VIEWS: [&View; 12] = [
+/// The views that are checked: all.
+pub static VIEWS: [&View; 18] = [
     Users::VIEW,
     Conversations::VIEW,
     Communities::VIEW,
@@ -62,6 +64,12 @@ pub static VIEWS: [&View; 12] = [
     Messages::VIEW,
     UserNames::VIEW,
     CommunityNames::VIEW,
+    CommunityActivity::VIEW,
+    CommunityWeek::VIEW,
+    Responses::VIEW,
+    Unanswered::VIEW,
+    UserStates::VIEW,
+    Cohorts::VIEW,
 ];
 
 pub(crate) const USERS: usize = 0;
@@ -76,10 +84,28 @@ pub(crate) const REPLIES: usize = 8;
 pub(crate) const MESSAGES: usize = 9;
 pub(crate) const USER_NAMES: usize = 10;
 pub(crate) const COMMUNITY_NAMES: usize = 11;
+pub(crate) const COMMUNITY_ACTIVITY: usize = 12;
+pub(crate) const COMMUNITY_WEEK: usize = 13;
+pub(crate) const RESPONSES: usize = 14;
+pub(crate) const UNANSWERED: usize = 15;
+pub(crate) const USER_STATES: usize = 16;
+pub(crate) const COHORTS: usize = 17;
 
-/// The views whose rows start with a user, a conversation, a community, a message.
+/// The views whose rows start with a user, a community, a message.
 const OF_USER: [usize; 5] = [USERS, USER_HOURS, SESSIONS, REPLIES, USER_NAMES];
-const OF_COMMUNITY: [usize; 5] = [COMMUNITIES, COMMUNITY_HOURS, COMMUNITY_DAYS, TOP_USERS, COMMUNITY_NAMES];
+const OF_COMMUNITY: [usize; 10] = [
+    COMMUNITIES,
+    COMMUNITY_HOURS,
+    COMMUNITY_DAYS,
+    TOP_USERS,
+    COMMUNITY_NAMES,
+    COMMUNITY_ACTIVITY,
+    COMMUNITY_WEEK,
+    RESPONSES,
+    USER_STATES,
+    COHORTS,
+];
+const OF_MESSAGE: [usize; 2] = [MESSAGES, UNANSWERED];
 
 impl Entity {
     /// The views that hold its rows.
@@ -88,7 +114,7 @@ impl Entity {
             Entity::User(_) => OF_USER.to_vec(),
             Entity::Conversation(_) => vec![CONVERSATIONS],
             Entity::Community(_) => OF_COMMUNITY.to_vec(),
-            Entity::Message(_) => vec![MESSAGES],
+            Entity::Message(_) => OF_MESSAGE.to_vec(),
             Entity::Stray(view, _) => vec![*view],
         }
     }

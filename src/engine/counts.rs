@@ -7,6 +7,9 @@ use eddy_schemas::frame::Tally;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+/// Ticks whose watermark is remembered: more than wait for any sink.
+const WATERMARKS_MAX: usize = 1 << 12;
+
 /// Counts of one engine, over all workers.
 #[derive(Default)]
 pub struct Counts {
@@ -18,8 +21,8 @@ pub struct Counts {
     pub live: AtomicI64,
     /// Ids held, tombstones among them.
     pub held: AtomicI64,
-    /// Event time up to which records are taken to be in, seconds since 1970.
-    watermark: Mutex<Option<i64>>,
+    /// Event time up to which records are taken to be in, seconds since 1970, as of each of the last ticks.
+    watermarks: Mutex<BTreeMap<u64, i64>>,
     ignored: Mutex<BTreeMap<String, u64>>,
     dead: Mutex<BTreeMap<String, u64>>,
 }
@@ -51,9 +54,18 @@ impl Counts {
         }
     }
 
-    /// The watermark has moved.
-    pub fn reached(&self, watermark: i64) {
-        *self.watermark.lock() = Some(watermark);
+    /// The watermark as of a tick.
+    pub fn reached(&self, tick: u64, watermark: i64) {
+        let mut watermarks = self.watermarks.lock();
+        watermarks.insert(tick, watermark);
+        if watermarks.len() > WATERMARKS_MAX {
+            watermarks.pop_first();
+        }
+    }
+
+    /// The watermark as of a tick that not so many others have closed since; none before the first.
+    pub fn watermark_at(&self, tick: u64) -> Option<i64> {
+        self.watermarks.lock().range(..=tick).next_back().map(|(_, watermark)| *watermark)
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -67,7 +79,7 @@ impl Counts {
             dead: self.dead.lock().clone(),
             live: self.live.load(Relaxed),
             held: self.held.load(Relaxed),
-            watermark: *self.watermark.lock(),
+            watermark: self.watermarks.lock().last_key_value().map(|(_, watermark)| *watermark),
         }
     }
 }

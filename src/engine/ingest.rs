@@ -284,7 +284,7 @@ impl Fold for Ingest {
     fn closing(&mut self, tick: u64) {
         if let Some(moment) = self.moment {
             self.arrive(moment.watermark);
-            self.counts.reached(moment.watermark.get());
+            self.counts.reached(tick, moment.watermark.get());
         }
         if let Some(frames) = &mut self.frames {
             frames.head.time = self.moment.map(watermark::kept);

@@ -73,7 +73,7 @@ impl Driver {
                 seen = self.parts.log.wait(seen, WAIT);
                 continue;
             }
-            let bound = Bound { tick: self.engine.open_tick(), offsets: self.offsets() };
+            let bound = Bound { tick: self.engine.open_tick(), offsets: self.offsets(), watermark: None };
             if self.config.state.is_some() {
                 let offsets = bound.offsets.iter().filter(|(_, offset)| *offset > 0).map(|(p, offset)| (p.name(), *offset)).collect();
                 self.engine.bind(Binding { offsets, dead_letters }.text());
@@ -125,10 +125,10 @@ impl Driver {
                     last = step.tick;
                     let due = match step.binding.map(serde_json::from_str::<Binding>) {
                         None if last == snapshot => Due { bound: of_snapshot.clone(), of: Of::Snapshot(snapshot) },
-                        None => Due { bound: Bound { tick: last, offsets: vec![] }, of: Of::Snapshot(snapshot) },
+                        None => Due { bound: Bound { tick: last, ..Bound::default() }, of: Of::Snapshot(snapshot) },
                         Some(Ok(binding)) => {
                             let offsets = cursors.iter().map(|partition| (*partition, binding.offset(*partition))).collect();
-                            Due { bound: Bound { tick: last, offsets }, of: Of::Frames }
+                            Due { bound: Bound { tick: last, offsets, watermark: None }, of: Of::Frames }
                         }
                         Some(Err(_)) => {
                             foreign = true;
@@ -164,7 +164,8 @@ impl Driver {
     }
 
     fn bound(&self, tick: u64, binding: &Binding) -> Bound {
-        Bound { tick, offsets: self.cursors.iter().map(|(_, partition, _)| (*partition, binding.offset(*partition))).collect() }
+        let offsets = self.cursors.iter().map(|(_, partition, _)| (*partition, binding.offset(*partition))).collect();
+        Bound { tick, offsets, watermark: None }
     }
 
     /// Waits until readers see this tick; false where that was stopped.

@@ -16,6 +16,7 @@ use super::{AGAIN, Arc, Due, Error, Of, Parts, Shared};
 use crate::cli::chain;
 use crate::engine::durable::Durable;
 use crate::engine::{self, Counts, Engine, Output};
+use crate::progress::Bound;
 use crate::telemetry::{LOG, State};
 
 pub struct Sink {
@@ -113,7 +114,7 @@ impl Sink {
             self.changelogs.send(tick, &changes);
         }
         self.tell(tick, &due.of);
-        self.shared.close(due.bound);
+        self.shared.close(Bound { watermark: self.state.counts.watermark_at(tick), ..due.bound });
         self.uppers.set(uppers::LETTERS, tick);
         Ok(true)
     }

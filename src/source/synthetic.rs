@@ -29,7 +29,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::log::Topic;
 pub use fact::Fact;
-use fact::{EDITED, PLACED, RENAMED, SCORED, TOMBSTONE};
+use fact::{ASKS, EDITED, PLACED, RENAMED, SCORED, TOMBSTONE};
 use wire::{Carrier, End};
 pub use world::World;
 use world::{Kind, NONE, SANDBOX};
@@ -354,6 +354,7 @@ impl Synthetic {
         };
         fact.characters = u16::try_from(text.chars().count()).expect("texts of at most 200 words");
         fact.text_hash = fact::hash(&text);
+        fact.flags = fact.flags & !ASKS | if fact::asks(&text) { ASKS } else { 0 };
         text
     }
 

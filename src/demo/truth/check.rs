@@ -20,8 +20,7 @@ use super::facts::Facts;
 use super::ledger::Ledger;
 use super::pace::Pace;
 use super::{
-    COMMUNITIES, COMMUNITY_DAYS, COMMUNITY_HOURS, COMMUNITY_NAMES, CONVERSATIONS, Entity, MESSAGES, REPLIES, SESSIONS, TOP_USERS, TruthRow,
-    USER_HOURS, USER_NAMES, USERS, VIEWS, expected,
+    COMMUNITY_ACTIVITY, CONVERSATIONS, Entity, MESSAGES, OF_COMMUNITY, OF_MESSAGE, OF_USER, TruthRow, UNANSWERED, USERS, VIEWS, expected,
 };
 use crate::progress::{Bound, Progress};
 use crate::source::synthetic::fact;
@@ -327,7 +326,7 @@ impl Truth {
             self.pace.sleep(Duration::from_millis(1)).await;
         };
         let wanted = match self.resolved(&entity) {
-            true => expected::rows(&self.facts, &self.parts.ledger, &mut self.pace, &entity).await,
+            true => expected::rows(&self.facts, &self.parts.ledger, bound.watermark, &mut self.pace, &entity).await,
             false => return Ok(()), // a stray that has found its place
         };
         let (mut differences, checked) = compare(&wanted, &stored);
@@ -431,16 +430,16 @@ impl Truth {
     fn is_stray(&self, view: usize, key: &[Cell]) -> bool {
         let (facts, world) = (&self.facts, &self.facts.world);
         let known = match (key.first(), view) {
-            (Some(Cell::Key(name)), USERS | USER_HOURS | SESSIONS | REPLIES | USER_NAMES) => {
+            (Some(Cell::Key(name)), view) if OF_USER.contains(&view) => {
                 world.user_number(name.as_str()).is_some_and(|user| facts.has_user(user))
             }
-            (Some(Cell::Key(name)), COMMUNITIES | COMMUNITY_HOURS | COMMUNITY_DAYS | TOP_USERS | COMMUNITY_NAMES) => {
+            (Some(Cell::Key(name)), view) if OF_COMMUNITY.contains(&view) => {
                 world.communities.iter().any(|community| community.key == name.as_str())
             }
             (Some(Cell::Id(id)), CONVERSATIONS) => {
                 world.conversation_number(&id.to_string()).is_some_and(|c| c >= TOPICS || facts.of_conversation(c).next().is_some())
             }
-            (Some(cell @ Cell::Id(id)), MESSAGES) => world
+            (Some(cell @ Cell::Id(id)), view) if OF_MESSAGE.contains(&view) => world
                 .message_number(&id.to_string())
                 .is_some_and(|m| facts.slot(m).is_held() && expected::key(facts, &Entity::Message(m)).as_ref() == Some(cell)),
             _ => false,
@@ -460,6 +459,10 @@ impl Truth {
             let told = || format!("{}: the store counts {counted} rows, there should be {expected}", VIEWS[view].name);
             self.counts[view] = (counted != expected).then(told);
         }
+        // What no record says cannot have been reached.
+        let latest = self.facts.latest_at().map(i64::from);
+        let told = || format!("the watermark is {:?}, the latest record says {latest:?}", bound.watermark);
+        self.counts[COMMUNITY_ACTIVITY] = (bound.watermark > latest).then(told);
         Ok(())
     }
 
@@ -473,10 +476,10 @@ impl Truth {
             let detail = wrong.next().or_else(|| self.counts[view].clone());
             let more = wrong.count();
             let (sweep, start, end) = match view {
-                USERS | USER_HOURS | SESSIONS | REPLIES | USER_NAMES => (&self.users, 0, users),
-                CONVERSATIONS | MESSAGES if made == 0 => (&self.typed, SANDBOX, typed),
+                view if OF_USER.contains(&view) => (&self.users, 0, users),
+                CONVERSATIONS | MESSAGES | UNANSWERED if made == 0 => (&self.typed, SANDBOX, typed),
                 CONVERSATIONS => (&self.conversations, 0, made),
-                MESSAGES => (&self.messages, 0, made),
+                MESSAGES | UNANSWERED => (&self.messages, 0, made),
                 _ => (&self.communities, 0, self.facts.world.communities.len() as u32),
             };
             let share = sweep.share(start, end);

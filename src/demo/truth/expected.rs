@@ -10,12 +10,16 @@ use super::ledger::Ledger;
 use super::pace::Pace;
 use super::{
     COMMUNITIES, COMMUNITY_DAYS, COMMUNITY_HOURS, COMMUNITY_NAMES, CONVERSATIONS, Entity, MESSAGES, REPLIES, SESSIONS, TOP_USERS,
-    USER_HOURS, USER_NAMES, USERS, VIEWS,
+    UNANSWERED, USER_HOURS, USER_NAMES, USERS, VIEWS,
 };
-use crate::source::synthetic::fact::{EDITED, PLACED, RENAMED, SCORED, TOMBSTONE};
+use crate::source::synthetic::fact::{ASKS, EDITED, PLACED, RENAMED, SCORED, TOMBSTONE};
 use crate::source::synthetic::world::{NONE, SANDBOX, TOPICS};
 
+mod moving;
+
 const SESSION_GAP_S: u32 = 1800;
+/// A post that asks is unanswered from so long after it on.
+const UNANSWERED_S: i64 = 6 * 3600;
 
 /// A row that must be there.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,26 +38,30 @@ const LOOK: usize = 512;
 struct Recount<'a> {
     facts: &'a Facts,
     ledger: &'a Ledger,
+    watermark: Option<i64>,
     pace: &'a mut Pace,
     rows: Vec<Row>,
     steps: usize,
 }
 
 /// The rows of an entity. The facts stay as they are meanwhile.
-pub async fn rows(facts: &Facts, ledger: &Ledger, pace: &mut Pace, entity: &Entity) -> Vec<Row> {
-    let mut recount = Recount { facts, ledger, pace, rows: Vec::new(), steps: 0 };
+pub async fn rows(facts: &Facts, ledger: &Ledger, watermark: Option<i64>, pace: &mut Pace, entity: &Entity) -> Vec<Row> {
+    let mut recount = Recount { facts, ledger, watermark, pace, rows: Vec::new(), steps: 0 };
     match entity {
         Entity::User(user) => recount.user(*user).await,
         Entity::Conversation(conversation) => recount.conversation(*conversation).await,
         Entity::Community(community) => recount.community(*community).await,
-        Entity::Message(message) => recount.message(*message),
+        Entity::Message(message) => {
+            recount.message(*message);
+            recount.unanswered(*message).await;
+        }
         Entity::Stray(..) => {}
     }
     recount.rows
 }
 
 /// Every row that must be there, of every view: for tests, and worlds that are small.
-pub async fn all(facts: &Facts, ledger: &Ledger) -> Vec<Row> {
+pub async fn all(facts: &Facts, ledger: &Ledger, watermark: Option<i64>) -> Vec<Row> {
     let (users, made, typed) = facts.ends();
     let mut entities: Vec<_> = (0..users).map(Entity::User).collect();
     entities.extend((0..facts.world.communities.len() as u8).map(Entity::Community));
@@ -62,7 +70,7 @@ pub async fn all(facts: &Facts, ledger: &Ledger) -> Vec<Row> {
     let mut pace = Pace::new(1.0);
     let mut all = Vec::new();
     for entity in entities {
-        all.extend(rows(facts, ledger, &mut pace, &entity).await);
+        all.extend(rows(facts, ledger, watermark, &mut pace, &entity).await);
     }
     all
 }
@@ -275,6 +283,7 @@ impl Recount<'_> {
         let mut latest_hour: Vec<u32> = vec![NONE; users_end as usize];
         let (mut hours, mut days) = (Map::<u32, u64>::default(), Map::<u32, u64>::default());
         let (mut user_hours, mut user_days) = (Set::<(u32, u32)>::default(), Set::<(u32, u32)>::default());
+        let (mut posts, mut responses) = (Vec::new(), Map::<u32, u32>::default());
         for start in numbers.clone().step_by(LOOK) {
             for message in start..numbers.end.min(start + LOOK as u32) {
                 let slot: &Slot = facts.slot(message);
@@ -289,6 +298,16 @@ impl Recount<'_> {
                 characters += i64::from(slot.characters);
                 first = Some(first.map_or(slot.created_at, |at| at.min(slot.created_at)));
                 last = last.max(Some(slot.created_at));
+                if facts.is_post(message) {
+                    posts.push(message);
+                }
+                let post = if slot.conversation < TOPICS { slot.conversation } else { slot.parent };
+                if facts.is_post(post)
+                    && let Some(seconds) = facts.responds(post, message)
+                {
+                    let least = responses.entry(post).or_insert(seconds);
+                    *least = seconds.min(*least);
+                }
                 match opened.get_mut(slot.conversation as usize / 64) {
                     Some(bits) => {
                         let bit = 1 << (slot.conversation % 64);
@@ -336,9 +355,12 @@ impl Recount<'_> {
             self.step().await;
             *posters.entry(*hour).or_default() += 1;
         }
-        for (hour, count) in hours {
-            self.push(COMMUNITY_HOURS, vec![key, int(hour), int(count), int(posters.get(&hour).copied().unwrap_or(0))]);
+        for (hour, count) in &hours {
+            self.push(COMMUNITY_HOURS, vec![key, int(*hour), int(*count), int(posters.get(hour).copied().unwrap_or(0))]);
         }
+        self.week(key, &hours).await;
+        self.responses(key, &posts, &responses).await;
+        self.activity(key, &user_days).await;
         self.days(key, days, &user_days).await;
         self.top(key, of_user).await;
     }
@@ -411,6 +433,35 @@ impl Recount<'_> {
             Cell::Text(Place::default()),
         ];
         self.push(MESSAGES, row);
+    }
+}
+
+impl Recount<'_> {
+    async fn unanswered(&mut self, message: u32) {
+        let (facts, slot) = (self.facts, self.facts.slot(message));
+        let is_due = self.watermark.is_some_and(|watermark| watermark >= i64::from(slot.created_at) + UNANSWERED_S);
+        if !is_due || !slot.is(ASKS) || !facts.is_post(message) {
+            return;
+        }
+        if slot.conversation < TOPICS {
+            for other in facts.of_conversation(slot.conversation) {
+                self.step().await;
+                if facts.responds(message, other).is_some() {
+                    return;
+                }
+            }
+        } else {
+            for other in facts.of_parent(message) {
+                self.step().await;
+                if facts.responds(message, other).is_some() {
+                    return;
+                }
+            }
+        }
+        let Some(key) = key(facts, &Entity::Message(message)) else { return };
+        let community = Cell::Key(Name::of(&facts.world.community(slot.community).key));
+        let user = if slot.user == NONE { Cell::Null } else { self.user_key(slot.user) };
+        self.push(UNANSWERED, vec![key, community, user, int(slot.created_at)]);
     }
 }
 

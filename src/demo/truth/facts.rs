@@ -1,8 +1,9 @@
-//! The facts of every message below the bound: 40 bytes each.
+//! The facts of every message below the bound: 48 bytes each.
 //!
 //! ```text
 //!   number --> slot (chunks of 4,096)        user --> latest slot --> earlier slot --> ...
 //!                                            conversation --> latest slot --> earlier slot --> ...
+//!                                            message --> latest answer --> earlier answer --> ...
 //! ```
 //!
 //! A conversation that a submission opens starts in the submission's own slot; the chats' topics, a few, have a list.
@@ -10,12 +11,12 @@
 //! # Invariants
 //! 1. A slot holds the winning version of its message among the facts applied.
 //! 2. A message is in the chain of its conversation from its first version on, and in that of its user from the first version that
-//!    names one; it stays there (the slot itself says whether it still is theirs).
+//!    names one, and so in that of what it answers; it stays there (the slot itself says whether it still is theirs).
 
 use std::sync::Arc;
 
 use crate::source::synthetic::Fact;
-use crate::source::synthetic::fact::TOMBSTONE;
+use crate::source::synthetic::fact::{ASKS, TOMBSTONE};
 use crate::source::synthetic::world::{NONE, SANDBOX, TOPICS, World};
 
 const CHUNK: usize = 4096;
@@ -30,6 +31,8 @@ pub struct Slot {
     pub text_hash: u32,
     before_of_user: u32,
     before_of_conversation: u32,
+    latest_answer: u32,
+    before_of_parent: u32,
     pub characters: u16,
     pub score: i16,
     version: u8,
@@ -42,6 +45,8 @@ pub struct Slot {
 const HELD: u8 = 1;
 /// It is in its user's chain.
 const OF_USER: u8 = 2;
+/// It is in its parent's chain.
+const OF_PARENT: u8 = 4;
 
 const EMPTY: Slot = Slot {
     user: NONE,
@@ -52,6 +57,8 @@ const EMPTY: Slot = Slot {
     text_hash: 0,
     before_of_user: NONE,
     before_of_conversation: NONE,
+    latest_answer: NONE,
+    before_of_parent: NONE,
     characters: 0,
     score: 0,
     version: 0,
@@ -106,11 +113,13 @@ pub struct Facts {
     typed_end: u32,
     live: u64,
     users_live: u64,
+    /// The greatest created_at of any version.
+    latest_at: Option<u32>,
 }
 
 impl Facts {
     pub fn new(world: Arc<World>) -> Self {
-        assert_eq!(size_of::<Slot>(), 40, "the demo's memory counts on it");
+        assert_eq!(size_of::<Slot>(), 48, "the demo's memory counts on it");
         Facts {
             topics: vec![NONE; world.communities.len() * 16],
             world,
@@ -121,6 +130,7 @@ impl Facts {
             typed_end: SANDBOX,
             live: 0,
             users_live: 0,
+            latest_at: None,
         }
     }
 
@@ -146,6 +156,7 @@ impl Facts {
 
     /// Applies one version; gives whether it won.
     pub fn apply(&mut self, fact: &Fact) -> bool {
+        self.latest_at = self.latest_at.max((fact.created_at > 0).then_some(fact.created_at));
         let held = *self.slot(fact.message);
         if held.is_held() && fact.version <= held.version {
             return false;
@@ -174,6 +185,11 @@ impl Facts {
             slot.state |= OF_USER;
             let latest = &mut self.user_mut(fact.user).0;
             slot.before_of_user = std::mem::replace(latest, fact.message);
+        }
+        if fact.parent != NONE && held.state & OF_PARENT == 0 {
+            slot.state |= OF_PARENT;
+            let latest = &mut self.slot_mut(fact.parent).latest_answer;
+            slot.before_of_parent = std::mem::replace(latest, fact.message);
         }
         *self.slot_mut(fact.message) = slot;
         self.count(&slot, true);
@@ -236,6 +252,33 @@ impl Facts {
     pub fn of_user(&self, user: u32) -> impl Iterator<Item = u32> + '_ {
         let latest = self.users.get(user as usize).map_or(NONE, |(latest, _)| *latest);
         std::iter::successors((latest != NONE).then_some(latest), |m| Some(self.slot(*m).before_of_user).filter(|m| *m != NONE))
+    }
+
+    /// The greatest created_at of any version so far.
+    pub fn latest_at(&self) -> Option<u32> {
+        self.latest_at
+    }
+
+    /// What has answered a message, latest first, also where it is not held, or answers another by now.
+    pub fn of_parent(&self, parent: u32) -> impl Iterator<Item = u32> + '_ {
+        let some = |message: u32| Some(message).filter(|message| *message != NONE);
+        std::iter::successors(some(self.slot(parent).latest_answer), move |m| some(self.slot(*m).before_of_parent))
+    }
+
+    /// Whether a message is one that waits for a response: a submission, or one of a chat that answers nothing and asks.
+    pub fn is_post(&self, message: u32) -> bool {
+        let slot = self.slot(message);
+        let is_submission = message == slot.conversation && slot.conversation < TOPICS;
+        slot.is_live() && (is_submission || slot.conversation >= TOPICS && slot.parent == NONE && slot.is(ASKS))
+    }
+
+    /// Seconds from a post to another message, where that is a response to it; of a submission it is one of the same conversation, else
+    /// an answer.
+    pub fn responds(&self, post: u32, message: u32) -> Option<u32> {
+        let (of, slot) = (self.slot(post), self.slot(message));
+        let fits = slot.is_live() && slot.conversation == of.conversation && (of.conversation < TOPICS || slot.parent == post);
+        let is_another = slot.user != NONE && slot.user != of.user;
+        (fits && is_another).then(|| slot.created_at.checked_sub(of.created_at)).flatten()
     }
 
     /// The messages held of a conversation.

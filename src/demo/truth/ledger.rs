@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use crate::log::{self, Append, Log, Partition, Topic};
 use crate::messenger::sandbox::{Inlet, Typed};
 use crate::progress::Bound;
-use crate::source::synthetic::fact::{self, PLACED};
+use crate::source::synthetic::fact::{self, ASKS, PLACED};
 use crate::source::synthetic::pace::{Accept, by_topic};
 use crate::source::synthetic::world::{NONE, SANDBOX, World};
 use crate::source::synthetic::{Event, Fact};
@@ -128,7 +128,7 @@ impl Ledger {
             score: 0,
             version: 0,
             community,
-            flags: PLACED,
+            flags: PLACED | if fact::asks(&typed.text) { ASKS } else { 0 },
         })
     }
 }

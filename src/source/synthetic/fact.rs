@@ -34,11 +34,22 @@ pub const SCORED: u8 = 4;
 pub const PLACED: u8 = 8;
 /// The user goes by another name than at first.
 pub const RENAMED: u8 = 16;
+/// The text asks ([`asks`]).
+pub const ASKS: u8 = 32;
 
 impl Fact {
     pub fn is(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
+}
+
+/// Whether a text asks: a question mark, then white space, a closing quote or bracket, or nothing. (Of those marks and quotes that people and
+/// the words here write.)
+pub fn asks(text: &str) -> bool {
+    text.match_indices(['?', '？']).any(|(at, mark)| {
+        let next = text[at + mark.len()..].chars().next();
+        next.is_none_or(|next| next.is_whitespace() || ")]}\"'".contains(next))
+    })
 }
 
 /// FNV-1a of a text.

@@ -95,7 +95,7 @@ async fn the_synthetic_truth_equals_the_oracle_at_every_moment() {
             }
             let mut mine: BTreeMap<&str, Vec<Vec<String>>> = VIEWS.iter().map(|view| (view.name, vec![])).collect();
             let mut either = BTreeMap::new();
-            for row in all_rows(&facts, &ledger).await {
+            for row in all_rows(&facts, &ledger, facts.latest_at().map(i64::from)).await {
                 let cells: Vec<_> = row.cells.iter().map(show).collect();
                 if let Some(or) = &row.or {
                     either.insert(cells[0].clone(), show(or));

@@ -69,6 +69,53 @@ fn time_of(at: i64) -> String {
     format!(r#"{{"op":"d","id":"t3_time{at}","created_utc":{at},"seq":1}}"#)
 }
 
+/// A message of a chat, or its edit.
+fn said(update: u64, message: u64, user: u64, at: i64, to: Option<u64>, text: &str, edited: Option<i64>) -> String {
+    let chat = r#""chat":{"id":-1009,"type":"supergroup","title":"t"}"#;
+    let to = to.map(|to| format!(r#","reply_to_message":{{"message_id":{to},"date":{at},{chat}}}"#)).unwrap_or_default();
+    let edit = edited.map(|edited| format!(r#","edit_date":{edited}"#)).unwrap_or_default();
+    let what = if edited.is_some() { "edited_message" } else { "message" };
+    let from = format!(r#""from":{{"id":{user},"is_bot":false,"first_name":"f"}}"#);
+    format!(r#"{{"update_id":{update},"{what}":{{"message_id":{message},"date":{at},{chat},{from}{to}{edit},"text":"{text}"}}}}"#)
+}
+
+#[test]
+fn a_sealed_question_keeps_the_answers_that_found_it_and_gets_no_others() {
+    const RETENTION_S: i64 = 86_400;
+    let at = generate::NOW - 10 * 86_400;
+    let later = at + RETENTION_S + 100;
+    let ticks: Vec<Vec<String>> = vec![
+        // Two questions, one of them with an answer; then time seals both.
+        vec![said(1, 1, 11, at, None, "why?", None), said(2, 2, 11, at, None, "how?", None)],
+        vec![said(3, 3, 12, at + 900, Some(1), "so", None)],
+        vec![said(4, 4, 13, later, None, "time", None)],
+        // An answer that comes after that is none, and what becomes of it is nothing to the question.
+        vec![said(5, 5, 14, at + 500, Some(1), "late", None), said(6, 6, 14, at + 500, Some(2), "late", None)],
+        vec![said(7, 5, 14, at + 600, Some(1), "late still", Some(later))],
+        // The one that was there counts as it is: earlier now, gone elsewhere, back, which is late.
+        vec![said(8, 3, 12, at + 300, Some(1), "sooner", Some(later + 1))],
+        vec![said(9, 3, 12, at + 300, Some(4), "elsewhere", Some(later + 2))],
+        vec![said(10, 3, 12, at + 300, Some(1), "back", Some(later + 3))],
+        // The id of a sealed question comes again, as another, and is answered.
+        vec![said(11, 1, 11, later - 50, None, "again?", Some(later + 4)), said(12, 7, 15, later - 20, Some(1), "now", None)],
+        vec![said(13, 1, 11, later - 40, None, "and again", Some(later + 5))],
+    ];
+    for workers in [1, 3] {
+        let keep = Keep { messages_s: Some(RETENTION_S), ..Keep::default() };
+        let mut harness = Harness::new(workers, generate::NOW, keep);
+        let mut oracle = Oracle::new(generate::NOW).with_retention(RETENTION_S, None, None);
+        for (tick, lines) in ticks.iter().enumerate() {
+            harness.send(lines, 1 << 10);
+            lines.iter().for_each(|line| oracle.record(line.as_bytes()));
+            oracle.tick();
+            if let Some(difference) = difference(&harness.tick(), &oracle.tables()) {
+                panic!("after tick {tick}, {workers} workers: {difference}");
+            }
+        }
+        harness.finish();
+    }
+}
+
 #[test]
 fn random_histories_equal_the_oracle_at_every_tick() {
     all(RUNS, false);

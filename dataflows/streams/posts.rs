@@ -10,8 +10,12 @@
 //! Replies wait under the message that they name, whether it is a post or not, live or not: it may become one. Those of the post's own
 //! author stand last among them, so an author who replies a million times costs no one a search; only a post that changes its author
 //! orders them anew.
+//!
+//! A sealed post goes on with the replies that found it held, as they are, for as long as they name it at the end of a tick; one that comes later is
+//! no reply to it. Where a later version makes its id another post, what was sealed stays as it was.
 
 use eddy_schemas::{ConversationId, MessageId, Name, Version};
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batches, flat_map};
@@ -57,6 +61,7 @@ enum Role {
 #[derive(Clone, Copy, Debug)]
 struct Said {
     thread: Place,
+    message: MessageId,
     role: Role,
     user: Option<Name>,
     created_at: Second,
@@ -67,7 +72,7 @@ impl Said {
     fn of(Update { version, diff }: &Update) -> Option<Said> {
         let (message, role) = role(version)?;
         let thread = (version.conversation, message);
-        Some(Said { thread, role, user: version.user, created_at: Second::new(version.created_at?), diff: *diff })
+        Some(Said { thread, message: version.id, role, user: version.user, created_at: Second::new(version.created_at?), diff: *diff })
     }
 }
 
@@ -92,20 +97,27 @@ struct Thread {
     replies: Option<Box<Replies>>,
 }
 
+/// Whether it is by the post's author, when, the user's number, and which message it is (none: before all).
+type Reply = (bool, Second, u32, Option<MessageId>);
+
 /// Live replies of named users.
 #[derive(Default)]
 struct Replies {
     /// The user of the post that is or was there last.
     author: Option<Name>,
-    /// Whether it is by that author, when, and the user's number.
-    replies: SortedBag<(bool, Second, u32)>,
+    replies: SortedBag<Reply>,
     /// The earliest response that was sealed.
     sealed: Option<Second>,
 }
 
 impl Replies {
-    fn change(&mut self, user: Name, at: Second, diff: i64) {
-        self.replies.change((self.author == Some(user), at, user.index()), diff);
+    fn reply(&self, said: &Said) -> Reply {
+        let user = said.user.expect("replies are of named users");
+        (self.author == Some(user), said.created_at, user.index(), Some(said.message))
+    }
+
+    fn change(&mut self, said: &Said, diff: i64) {
+        self.replies.change(self.reply(said), diff);
     }
 
     fn follow(&mut self, author: Option<Name>) {
@@ -113,22 +125,25 @@ impl Replies {
             self.author = author;
             let number = author.map_or(0, Name::index);
             let mut replies = SortedBag::new();
-            self.replies.iter().for_each(|(_, at, user)| replies.insert((user == number, at, user)));
+            self.replies.iter().for_each(|(_, at, user, message)| replies.insert((user == number, at, user, message)));
             self.replies = replies;
         }
     }
 
     /// What is sealed stays as it is: it needs no place among those that may change.
-    fn seal(&mut self, user: Name, at: Second, post: Option<Post>) {
-        self.change(user, at, -1);
-        if self.author != Some(user) && post.is_some_and(|post| post.created_at <= at) {
+    fn seal(&mut self, said: &Said, post: Option<Post>) {
+        let (is_there, at) = (self.replies.contains(&self.reply(said)), said.created_at);
+        if is_there {
+            self.change(said, -1);
+        }
+        if is_there && self.author != said.user && post.is_some_and(|post| post.created_at <= at) {
             self.sealed = Some(self.sealed.map_or(at, |sealed| sealed.min(at)));
         }
     }
 
     /// The first that is not older than the post.
     fn first(&self, posted_at: Second) -> Option<Second> {
-        let live = self.replies.from(&(false, posted_at, 0)).next().filter(|(own, ..)| !own).map(|(_, at, _)| at);
+        let live = self.replies.from(&(false, posted_at, 0, None)).next().filter(|(own, ..)| !own).map(|(_, at, ..)| at);
         live.into_iter().chain(self.sealed).min()
     }
 }
@@ -137,11 +152,10 @@ impl Thread {
     fn change(&mut self, said: &Said) {
         let diff = i64::from(said.diff);
         let Role::Post { community, asks } = said.role else {
-            let user = said.user.expect("replies are of named users");
             let replies = self.replies.get_or_insert_default();
             match diff {
-                0 => replies.seal(user, said.created_at, self.post),
-                diff => replies.change(user, said.created_at, diff),
+                0 => replies.seal(said, self.post),
+                diff => replies.change(said, diff),
             }
             if replies.replies.is_empty() && replies.author.is_none() && replies.sealed.is_none() {
                 self.replies = None;
@@ -152,6 +166,9 @@ impl Thread {
             0 => self.post.iter_mut().for_each(|post| post.sealed = true),
             1 => {
                 let Said { user, created_at, .. } = *said;
+                if self.is_sealed() {
+                    self.replies = None;
+                }
                 self.post = Some(Post { community, user, created_at, asks, sealed: false, response_s: None });
                 if !said.thread.1.is_submission() {
                     self.replies.get_or_insert_default().follow(user);
@@ -159,6 +176,17 @@ impl Thread {
             }
             _ => self.post = None,
         }
+    }
+}
+
+impl Thread {
+    fn is_sealed(&self) -> bool {
+        self.post.is_some_and(|post| post.sealed)
+    }
+
+    /// This reply is among those that count.
+    fn has(&self, said: &Said) -> bool {
+        self.replies.as_ref().is_some_and(|replies| replies.replies.contains(&replies.reply(said)))
     }
 }
 
@@ -183,6 +211,27 @@ struct State {
     threads: Groups<Place, Thread>,
     /// What this tick seals. It waits for the tick's last update: until then a post may change.
     sealed: Vec<Said>,
+    /// Replies to sealed posts that this tick changes: they may come again, others may not.
+    left: HashSet<(Place, MessageId), foldhash::fast::FixedState>,
+}
+
+impl State {
+    /// A reply to a sealed post is one that found it held, or none.
+    fn is_late(&mut self, said: &Said) -> bool {
+        if said.role != Role::Reply {
+            return false;
+        }
+        let thread = self.threads.get(&said.thread);
+        let is_sealed = thread.is_some_and(Thread::is_sealed);
+        if said.diff > 0 {
+            return is_sealed && !self.left.contains(&(said.thread, said.message));
+        }
+        let is_there = thread.is_some_and(|thread| thread.has(said));
+        if is_there && is_sealed {
+            self.left.insert((said.thread, said.message));
+        }
+        !is_there
+    }
 }
 
 impl Fold for State {
@@ -193,7 +242,7 @@ impl Fold for State {
     fn main(&mut self, said: &Said) {
         if said.diff == 0 {
             self.sealed.push(*said);
-        } else {
+        } else if !self.is_late(said) {
             self.threads.touch(said.thread).change(said);
         }
     }
@@ -210,7 +259,12 @@ impl Fold for State {
         for said in std::mem::take(&mut self.sealed) {
             self.threads.touch(said.thread).change(&said);
         }
-        self.threads.close(|(_, message), old, new| out.push(PostChange { message, old, new }));
+        self.left.clear();
+        self.threads.close(|(_, message), old, new| {
+            // A sealed post that gives way to another of its id stays where it counted.
+            let old = old.filter(|old| !old.sealed || new.is_some_and(|new| new.sealed));
+            out.push(PostChange { message, old, new });
+        });
     }
 }
 

@@ -141,10 +141,7 @@ impl<'a> Changelogs<'a> {
         let later = self.open.split_off(&frontier);
         let closed = std::mem::replace(&mut self.open, later);
         self.closed.extend(closed.into_iter().map(|(tick, changes)| Tick { tick, changes: Arc::new(changes) }));
-        // A tick that changes nothing is told too: the state need not keep what is before it.
-        if frontier < u64::MAX && frontier > self.snapshot + 1 && self.closed.last().is_none_or(|last| last.tick < frontier - 1) {
-            self.closed.push(Tick { tick: frontier - 1, changes: Arc::default() });
-        }
+        // (What the frontier says of ticks without changes is no tick that the state has: the next one with changes says it.)
         if self.closed.is_empty() || more && self.closed.len() < TICKS_AT_ONCE && frontier < u64::MAX {
             return Ok(());
         }

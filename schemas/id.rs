@@ -337,6 +337,23 @@ impl MessageId {
         })
     }
 
+    /// See [`stored::order`].
+    pub(crate) fn order(reader: &mut stored::Reader) -> Result<u64, stored::Malformed> {
+        let tag = u64::from(reader.byte()?);
+        let mut name = || {
+            reader.byte()?;
+            Ok(reader.slice()?.iter().fold(0, |hash, byte| mix(hash ^ u64::from(*byte))))
+        };
+        let payload = match tag {
+            COMMENT | SUBMISSION => reader.varint()?,
+            MESSAGE | TOPIC => name()? << 32 | (reader.varint()? & u64::from(u32::MAX)),
+            _ => name()?,
+        };
+        // Comments stand under submissions.
+        let rank = if tag == SUBMISSION { 0 } else { tag };
+        Ok(rank << TAG | payload & ((1 << TAG) - 1))
+    }
+
     /// Goes past what `load` would read.
     pub(crate) fn skip(reader: &mut stored::Reader) -> Result<(), stored::Malformed> {
         let tag = u64::from(reader.byte()?);

@@ -6,7 +6,7 @@
 //!                             v
 //!   runs:  run-7   run-8   run-9            too many: the small ones are merged into one, the newest version of an id wins
 //!
-//!   run:   { crc32 | length | kind | payload }*        kind 1: versions, sorted by the bytes of their ids      2: a dead letter
+//!   run:   { crc32 | length | kind | payload }*        kind 1: versions, sorted by their ids (`stored::order`)      2: a dead letter
 //! ```
 //!
 //! Made beside the work, from the disk: nobody waits for it.
@@ -37,7 +37,7 @@ use crate::journal::Journal;
 use crate::record;
 
 /// Of `snapshot.json` and of runs. What is newer is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Runs that may be there before some are merged.
 const RUNS_MAX: usize = 8;
 /// About how much a block of a run holds.
@@ -280,25 +280,17 @@ fn newest(frames: &[Bytes]) -> Result<Vec<&[u8]>, Malformed> {
         let mut rest = frame.as_ref();
         while !rest.is_empty() {
             let (row, after) = stored::split(rest)?;
-            all.push((head_of(stored::id(row)?), (number as u64) << OFFSET_BITS | (frame.len() - rest.len()) as u64));
+            all.push((stored::order(stored::id(row)?)?, (number as u64) << OFFSET_BITS | (frame.len() - rest.len()) as u64));
             rest = after;
         }
     }
     let row = |place| row(place).expect("read above").0;
     let id = |place| stored::id(row(place)).expect("read above");
-    // The first bytes tell nearly all ids apart; of one id the version that came last comes first.
+    // This order tells nearly all ids apart; of one id the version that came last comes first.
     let by_id = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(id(b.1))).then(b.1.cmp(&a.1));
     all.sort_unstable_by(by_id);
     all.dedup_by(|earlier, last| earlier.0 == last.0 && id(earlier.1) == id(last.1));
     Ok(all.into_iter().map(|(_, place)| row(place)).collect())
-}
-
-/// The first bytes of an id, as a number that sorts as they do.
-fn head_of(id: &[u8]) -> u64 {
-    let mut head = [0; size_of::<u64>()];
-    let length = id.len().min(head.len());
-    head[..length].copy_from_slice(&id[..length]);
-    u64::from_be_bytes(head)
 }
 
 /// Writes a run beside its place.
@@ -383,8 +375,8 @@ struct Reader {
     block: Vec<u8>,
     /// Where the current version stands in the block, without its length.
     row: std::ops::Range<usize>,
-    /// The first bytes of its id.
-    head: u64,
+    /// Of its id ([`stored::order`]).
+    order: u64,
 }
 
 impl Reader {
@@ -401,7 +393,7 @@ impl Reader {
             kind: VERSIONS,
             block: vec![],
             row: 0..0,
-            head: 0,
+            order: 0,
         };
         reader.advance()?;
         Ok(reader)
@@ -418,8 +410,8 @@ impl Reader {
     }
 
     /// By the ids of the current versions.
-    fn order(&self, other: &Self) -> Ordering {
-        self.head.cmp(&other.head).then_with(|| self.id().cmp(other.id()))
+    fn compare(&self, other: &Self) -> Ordering {
+        self.order.cmp(&other.order).then_with(|| self.id().cmp(other.id()))
     }
 
     /// Goes on to the next version.
@@ -431,10 +423,10 @@ impl Reader {
         }
         if self.kind == VERSIONS {
             let rest = &self.block[self.row.end..];
-            let version = stored::split(rest).and_then(|(row, after)| Ok((row, after, head_of(stored::id(row)?))));
-            let (row, after, head) = version.map_err(|_| damaged(&self.path, "a version"))?;
+            let version = stored::split(rest).and_then(|(row, after)| Ok((row, after, stored::order(stored::id(row)?)?)));
+            let (row, after, order) = version.map_err(|_| damaged(&self.path, "a version"))?;
             let end = self.block.len() - after.len();
-            (self.row, self.head) = (end - row.len()..end, head);
+            (self.row, self.order) = (end - row.len()..end, order);
         }
         Ok(())
     }
@@ -491,16 +483,16 @@ impl Merge {
         let mut next: Option<usize> = None;
         for (number, run) in self.runs.iter().enumerate() {
             // Of equal ids the last: that of the newest run.
-            if run.row().is_some() && next.is_none_or(|least| run.order(&self.runs[least]) != Ordering::Greater) {
+            if run.row().is_some() && next.is_none_or(|least| run.compare(&self.runs[least]) != Ordering::Greater) {
                 next = Some(number);
             }
         }
         let Some(newest) = next else { return Ok(None) };
         self.row.clear();
         self.row.extend_from_slice(self.runs[newest].row().expect("it has a version"));
-        let (head, id) = (self.runs[newest].head, stored::id(&self.row).expect("looked at when it was met"));
+        let (order, id) = (self.runs[newest].order, stored::id(&self.row).expect("looked at when it was met"));
         for run in &mut self.runs {
-            if run.row().is_some() && run.head == head && run.id() == id {
+            if run.row().is_some() && run.order == order && run.id() == id {
                 run.advance()?;
             }
         }

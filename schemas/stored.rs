@@ -77,6 +77,23 @@ pub fn order(id: &[u8]) -> Result<u64, Malformed> {
     MessageId::order(&mut Reader::new(id))
 }
 
+/// The version's number within the bytes of a version: of two with different numbers the greater wins.
+pub fn number(row: &[u8]) -> Result<i64, Malformed> {
+    let mut reader = Reader::new(row);
+    let flags = u16::from_le_bytes(reader.bytes()?);
+    let count = |of: &[u16]| of.iter().filter(|flag| flags & **flag != 0).count();
+    for _ in 0..2 + count(&[PARENT]) {
+        MessageId::skip(&mut reader)?;
+    }
+    for _ in 0..count(&[COMMUNITY, USER, USER_NAME, COMMUNITY_NAME]) {
+        reader.skip_name()?;
+    }
+    for _ in 0..count(&[CREATED_AT, EDITED_AT, SCORE]) {
+        reader.varint()?;
+    }
+    reader.number()
+}
+
 fn fields(version: &Version, out: &mut Vec<u8>) {
     let flags = [
         (TOMBSTONE, version.tombstone),
@@ -336,6 +353,7 @@ mod tests {
                 let mut stored = vec![];
                 version.id.store(&mut stored);
                 prop_assert_eq!(super::id(row), Ok(&stored[..]));
+                prop_assert_eq!(super::number(row), Ok(version.version));
                 rest = after;
             }
             prop_assert!(reader.is_empty() && rest.is_empty());

@@ -31,21 +31,28 @@ pub enum Open {
     Make,
     /// To be read and written, empty.
     New,
+    /// To be read and written, empty; it must not be there.
+    Fresh,
 }
 
 /// # Contract
 /// - **What a name is for** (made, renamed to, removed) is safe against a killed process at once, against a power cut after
 ///   `sync_folder`; until then each change of its own may be lost or not, whatever came after it.
 /// - **A rename** replaces what has the name, at once: who looks finds the one or the other, whole.
+/// - **`Fresh`**: of all who open a name so, exactly one makes the file; for the others it is `AlreadyExists`.
+/// - **A folder is renamed** with all that is in it, to a name that nothing has. What is open stays open; who goes on by the old name finds
+///   nothing there.
 /// - **`make_folder`** makes what is missing above it, too, and is safe against a power cut when it returns.
+/// - **`remove_folder`** removes what is in it, too; what is not there is no error. If we crash, some of it may be left.
 pub trait Files: Send + Sync + Debug {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
     /// The names in a folder, sorted.
     fn names(&self, folder: &Path) -> io::Result<Vec<String>>;
     fn make_folder(&self, folder: &Path) -> io::Result<()>;
-    /// Within one folder.
+    /// A file or a folder, within one folder.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Names this start of the machine: another one means that its power may have been cut in between.
     fn boot(&self) -> String;

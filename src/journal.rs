@@ -74,7 +74,7 @@ pub enum Error {
     InUse { path: PathBuf, pid: String },
     #[error("{} has format {found}, newer than {known} which this eddy reads: use a newer eddy", .path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },
-    #[error("{} is damaged at byte {at}: {what}; restore it from a backup", .path.display())]
+    #[error("{} is damaged at byte {at}: {what}", .path.display())]
     Corrupt { path: PathBuf, at: u64, what: &'static str },
     #[error("{} holds no frame {number}: it holds {} to {}", .path.display(), .held.start, .held.end)]
     OutOfRange { path: PathBuf, number: u64, held: Range<u64> },
@@ -149,7 +149,12 @@ impl Journal {
 
     /// Opens what is in a folder now to be read only, beside whoever writes it. None where there is nothing.
     pub fn look(dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
-        open::look(files::disk(), dir, config)
+        Self::look_in(files::disk(), dir, config)
+    }
+
+    /// The same among other files than the disk's.
+    pub fn look_in(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
+        open::look(files, dir, config)
     }
 
     /// What a segment may hold.
@@ -157,7 +162,7 @@ impl Journal {
         self.config.segment_bytes as usize
     }
 
-    /// What the opening had to cut off.
+    /// What the opening had to cut off; of one that is only read, what it leaves out.
     pub fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()
     }

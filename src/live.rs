@@ -19,13 +19,12 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, System};
-use crate::engine::recovery;
+use crate::engine::{self, recovery};
 use crate::forget::{self, request::Desk};
 use crate::forgotten::Forgotten;
 use crate::journal;
 use crate::log::texts::LogTexts;
 use crate::log::{self, Embedded, Log};
-use crate::record;
 use crate::replay::Interrupt;
 use crate::run::{self, Running};
 use crate::serve::{self, App};
@@ -33,6 +32,7 @@ use crate::sink::{changelog, list};
 use crate::source::tail::{self, Stdin, Tail};
 use crate::store::{Memory, Store};
 use crate::telemetry::{ENGINE, LOG, SOURCE, STORE, State, Telemetry};
+use crate::{rebuild, record};
 
 /// How often it is looked whether a signal has come or a part has ended, and how the parts are.
 const LOOK: Duration = Duration::from_millis(100);
@@ -40,6 +40,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Config {
     pub listen: SocketAddr,
     pub state: recovery::Config,
+    /// The state is made anew from the log.
+    pub rebuild: bool,
     pub workers: usize,
     pub files: Vec<PathBuf>,
     pub stdin: bool,
@@ -69,9 +71,35 @@ pub enum Error {
     Source(#[from] tail::Error),
     #[error(transparent)]
     Run(#[from] run::Error),
+    #[error(transparent)]
+    Rebuild(#[from] rebuild::Error),
     #[error("a thread or a socket could not be made")]
     Start(#[source] std::io::Error),
 }
+
+impl Error {
+    /// What can be done about damage.
+    pub fn advice(&self) -> Option<&'static str> {
+        use journal::Error::Corrupt;
+        use record::Error::Damaged;
+        match self {
+            Error::Run(run::Error::State(e) | run::Error::Engine(engine::Error::Durable(e))) if e.is_damage() => Some(REBUILD),
+            Error::Run(run::Error::LogLost { .. } | run::Error::Foreign(_)) | Error::Sinks(list::Error::Record(Damaged { .. })) => {
+                Some(REBUILD)
+            }
+            Error::Run(run::Error::Changelog(e)) if e.is_damage() => Some("remove its folder: it is written anew, whole"),
+            Error::Log(log::Error::Journal(Corrupt { .. }) | log::Error::Manifest { .. })
+            | Error::Run(run::Error::Log(log::Error::Journal(Corrupt { .. }))) => {
+                Some("the log is what all is made of: restore it from a backup")
+            }
+            Error::Source(tail::Error::Notes(Corrupt { .. })) => Some("remove its folder: then files are read again from their start"),
+            Error::Forgotten(Damaged { .. }) => Some("it names who is forgotten: restore it from a backup"),
+            _ => None,
+        }
+    }
+}
+
+const REBUILD: &str = "with --rebuild the state is made anew from the log";
 
 /// Runs until a signal comes. `ready` is told the address once it is served, which is before the state has been read back.
 pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
@@ -185,6 +213,9 @@ impl Live {
         let folder = &config.state.folder;
         // The log's lock comes first: the list of sinks is then nobody else's either.
         let log: Arc<dyn Log> = Arc::new(Embedded::open(&folder.join("log"), log::Counts::default(), &journal::Config::default())?);
+        if config.rebuild {
+            rebuild::run(folder, &config.changelogs)?;
+        }
         let sinks = list::List::agree(folder, &config.changelogs, &config.changelogs_dropped)?;
         let parts = run::Parts {
             texts: Arc::new(LogTexts::new(Arc::clone(&log))),

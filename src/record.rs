@@ -20,7 +20,7 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error("{} has format {found}, newer than {known} which this eddy reads: use a newer eddy", .path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },
-    #[error("{} is damaged: restore its folder from a backup, or remove it and begin anew", .path.display())]
+    #[error("{} is damaged: its checksum is wrong", .path.display())]
     Damaged { path: PathBuf },
 }
 

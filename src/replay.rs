@@ -39,6 +39,7 @@ use crate::cli::{Error, chain};
 use crate::clock;
 use crate::engine::{self, Engine, parse};
 use crate::forgotten::Forgotten;
+use crate::rebuild;
 use crate::sink::tables::Format;
 use crate::source::dumps::{Limits, Reader};
 use crate::spool::Spool;
@@ -63,6 +64,8 @@ pub struct Job {
     pub folder: PathBuf,
     /// Where the state is kept; none: in memory only.
     pub state: Option<Durability>,
+    /// The state is made anew.
+    pub rebuild: bool,
     /// For tables and dead letters; none: only the summary is wanted.
     pub output: Option<PathBuf>,
     pub changelogs: WantedChangelogs,
@@ -81,6 +84,9 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let started = Instant::now();
     let reader = Reader::new(job.files.clone(), job.limits);
     checks::all(&job, &reader)?;
+    if let Some(durability) = job.state.as_ref().filter(|_| job.rebuild) {
+        rebuild::replay(&durability.folder).map_err(|e| Error::Usage(chain(&e)))?;
+    }
     let state = job.state.as_ref().map(|durability| State::open(&job, durability)).transpose()?;
     let spools = match &state {
         Some(state) => state.spools.clone(),
@@ -139,7 +145,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
         spool.check().map_err(|e| Error::failed(format!("texts could not be kept in {}", job.folder.display()), e))?;
     }
     drop(durable);
-    let views = collected.write(&job, &texts, interrupt)?;
+    let views = collected.write(&job, &texts, interrupt, None)?;
     Ok(Summary {
         counts: counts.snapshot(),
         views,

@@ -124,7 +124,7 @@ pub enum Error {
     Changelog(#[from] changelog::Error),
     #[error("the state in {0} is not one of a log")]
     Foreign(String),
-    #[error("{} ends at {end}, but the state counts what stood before {bound}: with its state removed, it is made again from the log", .partition.name())]
+    #[error("{} ends at {end}, but the state counts what stood before {bound}", .partition.name())]
     LogLost { partition: Partition, end: u64, bound: u64 },
 }
 

@@ -8,7 +8,7 @@
 //! state.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -31,6 +31,8 @@ struct Tail {
 pub struct Spool {
     file: Arc<dyn File>,
     tail: Mutex<Tail>,
+    /// Of one that stays.
+    path: Option<PathBuf>,
     /// Other processes read it, too: they see what is in the file.
     shared: bool,
 }
@@ -54,22 +56,26 @@ impl Spool {
             // A new name goes with the power, whatever is synced within it.
             files.sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         }
-        Ok(Spool::of(file, written))
+        Ok(Spool::of(file, written).named(path))
     }
 
     /// A new spool that other processes read, each by [`Spool::of_another`].
     pub fn shared(path: &Path) -> io::Result<Self> {
-        Ok(Spool { shared: true, ..Spool::of(files::disk::Disk.open(path, Open::New)?, 0) })
+        Ok(Spool { shared: true, ..Spool::of(files::disk::Disk.open(path, Open::New)?, 0).named(path) })
     }
 
     /// What another process writes, to be read.
     pub fn of_another(path: &Path) -> io::Result<Self> {
         // Nothing of it is in a buffer here.
-        Ok(Spool::of(files::disk::Disk.open(path, Open::Read)?, u64::MAX))
+        Ok(Spool::of(files::disk::Disk.open(path, Open::Read)?, u64::MAX).named(path))
+    }
+
+    fn named(self, path: &Path) -> Self {
+        Spool { path: Some(path.to_owned()), ..self }
     }
 
     fn of(file: Arc<dyn File>, written: u64) -> Self {
-        Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }), shared: false }
+        Spool { file, tail: Mutex::new(Tail { written, buffer: Vec::new(), error: None }), path: None, shared: false }
     }
 
     /// Keeps a text; gives where it is.
@@ -158,16 +164,27 @@ impl Spool {
             let from = (at - tail.written) as usize;
             head.copy_from_slice(&tail.buffer[from..from + 8]);
             let text = tail.buffer[from + 8..from + 8 + length(head) as usize].to_vec();
-            return text_of(head, text);
+            return text_of(head, text).ok_or_else(|| self.damaged(at));
         }
         drop(tail);
         files::read_exact_at(&*self.file, &mut head, at)?;
         if length(head) > TEXT_BYTES_MAX {
-            return Err(damaged());
+            return Err(self.damaged(at));
         }
         let mut text = vec![0; length(head) as usize];
-        files::read_exact_at(&*self.file, &mut text, at + 8)?;
-        text_of(head, text)
+        match files::read_exact_at(&*self.file, &mut text, at + 8) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(self.damaged(at)),
+            read => read?,
+        }
+        text_of(head, text).ok_or_else(|| self.damaged(at))
+    }
+
+    fn damaged(&self, at: u64) -> io::Error {
+        let what = match &self.path {
+            None => "the spool of texts is damaged".into(),
+            Some(path) => format!("{} is damaged at byte {at}: with --rebuild the state is made anew from the files", path.display()),
+        };
+        io::Error::new(io::ErrorKind::InvalidData, what)
     }
 }
 
@@ -182,15 +199,9 @@ fn sum(length: u32, text: &[u8]) -> u32 {
     sum.finalize()
 }
 
-fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the spool of texts is damaged")
-}
-
-fn text_of(head: [u8; 8], text: Vec<u8>) -> io::Result<String> {
-    if head[..4] != sum(length(head), &text).to_le_bytes() {
-        return Err(damaged());
-    }
-    String::from_utf8(text).map_err(|_| damaged())
+/// None where it is not what was written.
+fn text_of(head: [u8; 8], text: Vec<u8>) -> Option<String> {
+    if head[..4] == sum(length(head), &text).to_le_bytes() { String::from_utf8(text).ok() } else { None }
 }
 
 fn check(tail: &Tail) -> io::Result<()> {

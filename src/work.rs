@@ -19,7 +19,8 @@
 //!
 //! **State.** With `--state durable` each process writes the frames of its workers to a journal of its own in the shared folder, and a tick
 //! counts once those of all workers of all processes are there: timely closes a tick nowhere before every worker has written its frame. The same
-//! command goes on where the last one was, with as many processes and workers as it likes (`state`).
+//! command goes on where the last one was, with as many processes and workers as it likes (`state`), unless that one is still alive. What is
+//! safe in all processes (`safe`) is made small beside the work.
 //!
 //! # Invariants
 //! 1. Nothing is sent before `Open`, and a tick's number is announced before process 0 opens it: ticks are the same, in the same order,
@@ -30,14 +31,15 @@
 
 mod driver;
 mod gather;
+mod safe;
 mod share;
 mod spools;
 mod state;
 mod words;
 
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -47,14 +49,17 @@ use crate::clock;
 use crate::cluster::{self, Left, Links, Party};
 use crate::engine::durable::{Durable, Fsync, NoRoom};
 use crate::engine::{self, Engine, Peers, parse};
+use crate::files;
 use crate::forgotten::Forgotten;
 use crate::journal::{self, Journal};
+use crate::replay::sink::Staging;
 use crate::replay::{self, Interrupt, Meter, OUTPUTS_WAITING_MAX, ReplayTexts, Summary, checks, input_of_spool, peak_rss_bytes};
 use crate::source::dumps::Reader;
 use driver::{Driver, Kept};
 use gather::Gathered;
+use safe::{Safe, not_kept};
 use spools::Spools;
-use state::State;
+use state::{BEATS, Claim, State};
 pub(crate) use state::{has_state, kept};
 use words::Word;
 
@@ -75,7 +80,18 @@ pub struct Job {
     /// How long one of them may be silent.
     pub watchdog: Duration,
     /// How ticks are kept; none: in memory only.
-    pub durable: Option<Fsync>,
+    pub durable: Option<Durability>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Durability {
+    pub fsync: Fsync,
+    /// Bytes of frames of a process after which a snapshot is made of them.
+    pub snapshot_bytes: u32,
+    /// Even from a cluster that is alive.
+    pub take_over: bool,
+    /// The state is made anew from the files.
+    pub rebuild: bool,
 }
 
 /// Does this process's part. A summary comes from process 0 only. Once all have met, an error ends the process here: the others have to
@@ -92,31 +108,48 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summ
     let files = share::files(&job.replay)?;
     let given = share::given(&job, &files);
     let Job { replay, hosts, process, wait, watchdog, durable } = job;
+    let processes = hosts.len();
     let met = cluster::meet(Party { hosts, process, given }, wait, &mut || interrupt.check())?;
 
     let (to_driver, words) = bounded(WORDS_WAITING_MAX);
     let (to_sink, gathered) = bounded(OUTPUTS_WAITING_MAX);
+    let (safe, begun) = (Arc::new(Safe::new(processes)), OnceLock::new());
+    let heard_safe = Arc::clone(&safe);
     let hear = move |from: usize, word: Vec<u8>| {
         // The ends of these are there until the process needs no more words.
         let _ = match Word::decode(&word).expect("processes of one version understand each other") {
             Word::Dead(letter) => to_sink.send(Gathered::Letter(letter)).is_ok(),
             Word::Rows { view, rows } => to_sink.send(Gathered::Rows { view, rows }).is_ok(),
             Word::Ended(part) => to_sink.send(Gathered::Part(part)).is_ok(),
+            Word::Kept(tick) => {
+                heard_safe.kept(from, tick);
+                true
+            }
+            Word::Safe(tick) => {
+                heard_safe.all(tick);
+                true
+            }
             word => to_driver.send((from, word)).is_ok(),
         };
     };
     let failed = |e| Error::failed("the processes' connections", e);
     let (links, sockets) = Links::new(met, watchdog, Arc::new(hear)).map_err(failed)?;
-    let part = Part { replay: &replay, links: &links, interrupt, shown };
+    let part = Part { replay: &replay, links: &links, interrupt, shown, safe: &safe, begun: &begun };
     let heard = Heard { words, gathered };
-    let summary = part.keep(durable, temporary, files, &heard).and_then(|keep| part.run(reader, keep, sockets, heard, started));
-    match summary {
-        Err(error) => links.leave(&Left::Failed(error)),
-        Ok(summary) => {
-            links.done();
-            Ok(summary)
-        }
+    let summary = part.keep(durable, watchdog, temporary, files, &heard).and_then(|keep| part.run(reader, keep, sockets, heard, started));
+    let summary = part.or_leave(summary);
+    links.done();
+    if let Some(Begun { claim: Some(claim), .. }) = begun.get() {
+        claim.release();
     }
+    Ok(summary)
+}
+
+/// The generation that this process is one of.
+struct Begun {
+    state: State,
+    /// In process 0.
+    claim: Option<Arc<Claim>>,
 }
 
 /// One process's part of a job.
@@ -126,6 +159,8 @@ struct Part<'a> {
     links: &'a Arc<Links>,
     interrupt: &'a Interrupt,
     shown: &'a Meter,
+    safe: &'a Arc<Safe>,
+    begun: &'a OnceLock<Begun>,
 }
 
 /// What the others say.
@@ -161,28 +196,45 @@ impl Part<'_> {
     }
 
     fn or_leave<T>(self, result: Result<T, Error>) -> T {
-        result.unwrap_or_else(|error| self.links.leave(&Left::Failed(error)))
+        result.unwrap_or_else(|error| {
+            // Whose folder was taken finds many things wrong with it.
+            let lost = self.begun.get().and_then(|begun| begun.state.check_lease().err()).filter(|error| matches!(error, Error::Lost(_)));
+            self.links.leave(&Left::Failed(lost.unwrap_or(error)))
+        })
     }
 
     /// Makes what is kept of a durable state, in one generation with the others.
-    fn keep(self, durable: Option<Fsync>, temporary: Option<Spools>, files: Vec<String>, heard: &Heard) -> Result<Keep, Error> {
-        let Some(fsync) = durable else { return Ok((temporary.expect("made before all met"), None)) };
-        let (replay, process, processes) = (self.replay, self.links.party.process, self.links.party.hosts.len());
+    fn keep(
+        self,
+        durable: Option<Durability>,
+        lease: Duration,
+        temporary: Option<Spools>,
+        files: Vec<String>,
+        heard: &Heard,
+    ) -> Result<Keep, Error> {
+        let Some(durability) = durable else { return Ok((temporary.expect("made before all met"), None)) };
+        let (process, processes) = (self.links.party.process, self.links.party.hosts.len());
         let state = if self.is_first() {
-            let state = State::begin(&replay.folder, processes, replay.workers, files, replay.limits.record_bytes_max)?;
+            let state = self.begin(&durability, lease, files)?;
             self.links.say_all(&Word::Begin(state.manifest.generation).encode());
             state
         } else {
             match heard.word(self.interrupt)? {
-                Word::Begin(generation) => State::join(&replay.folder, generation)?,
+                Word::Begin(generation) => {
+                    let state = State::join(&files::disk(), &self.replay.folder, generation)?;
+                    assert!(self.begun.set(Begun { state: state.clone(), claim: None }).is_ok(), "begun once");
+                    state
+                }
                 _ => unreachable!("the first word of process 0"),
             }
         };
         let own = state.own(process)?;
-        let kept = |e: &dyn std::error::Error| Error::Failed { what: chain(e), source: None };
-        let journal = Journal::open(&own, journal::Config::default()).map_err(|e| kept(&e))?;
+        let failed = |e: &dyn std::error::Error| Error::Failed { what: chain(e), source: None };
+        let config = journal::Config { segment_bytes: durability.snapshot_bytes, ..journal::Config::default() };
+        let journal = Journal::open(&own, config).map_err(|e| failed(&e))?;
+        let snapshots = state.snapshots(process).map_err(|e| failed(&e))?;
         let spools = Spools::durable(&state, process)?;
-        let durable = Durable::new(Arc::new(journal), Arc::new(spools.own()), fsync, NoRoom::Fails)
+        let durable = Durable::new(Arc::new(journal), Arc::new(spools.own()), durability.fsync, NoRoom::Fails)
             .map_err(|e| Error::failed("no thread can be started", e))?;
         // From here on others read them.
         let made = Word::Made.encode();
@@ -195,7 +247,34 @@ impl Part<'_> {
         if self.is_first() {
             self.links.say_all(&made);
         }
-        Ok((spools, Some(Kept { state, durable: Arc::new(durable) })))
+        Ok((spools, Some(Kept { state, durable: Arc::new(durable), safe: Arc::clone(self.safe), snapshots: Some(snapshots) })))
+    }
+
+    /// Begins a generation, and says at each beat that it is alive.
+    fn begin(self, durability: &Durability, lease: Duration, files: Vec<String>) -> Result<State, Error> {
+        let replay = self.replay;
+        let job = state::Job {
+            processes: self.links.party.hosts.len(),
+            workers: replay.workers,
+            files,
+            record_bytes_max: replay.limits.record_bytes_max,
+            output: replay.output.clone(),
+            rebuild: durability.rebuild,
+        };
+        let mut look = || self.interrupt.check();
+        let (state, claim) = State::begin(&files::disk(), &replay.folder, &job, lease, durability.take_over, &mut look)?;
+        let (claim, links) = (Arc::new(claim), Arc::clone(self.links));
+        assert!(self.begun.set(Begun { state: state.clone(), claim: Some(Arc::clone(&claim)) }).is_ok(), "begun once");
+        let beat = move || {
+            loop {
+                std::thread::sleep(lease / BEATS);
+                if let Err(error) = claim.beat() {
+                    links.leave(&Left::Failed(error));
+                }
+            }
+        };
+        std::thread::Builder::new().name("eddy-claim".into()).spawn(beat).map_err(|e| Error::failed("no thread can be started", e))?;
+        Ok(state)
     }
 
     fn run(
@@ -247,6 +326,7 @@ impl Part<'_> {
             scope.spawn(|| {
                 while running.load(Ordering::Acquire) {
                     self.or_leave(self.interrupt.check());
+                    self.or_leave(self.safe.look(self.links).map_err(not_kept));
                     std::thread::sleep(LOOK_EVERY);
                 }
             });
@@ -270,8 +350,11 @@ impl Part<'_> {
         }
         // From here on the others are not needed: whatever becomes of them, the tables are right.
         self.links.enough();
-        state.map_or(Ok(()), |state| state.check_lease())?;
-        let views = collected.write(replay, &texts, self.interrupt)?;
+        let staging = state.as_ref().and_then(|state| {
+            let check = || state.check_lease();
+            state.manifest.staging.clone().map(|folder| Staging { folder, check: Box::new(check) })
+        });
+        let views = collected.write(replay, &texts, self.interrupt, staging)?;
         self.links.say_all(&Word::Over.encode());
         let mut whole = gather::whole(parts.into_iter().chain([mine]));
         whole.incomplete.extend(before.incomplete);

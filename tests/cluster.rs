@@ -2,7 +2,8 @@
 //!
 //! Run one history again: `EDDY_SEED=<seed> cargo test --test tests cluster`. More: `EDDY_RUNS=50`.
 
-mod durable;
+pub mod durable;
+mod fence;
 mod losses;
 pub mod party;
 mod refusals;

@@ -11,6 +11,7 @@ mod harness;
 mod oracle;
 mod proof;
 mod random;
+mod rebuild;
 mod replays;
 mod show;
 mod simulation;

@@ -44,6 +44,9 @@ pub struct Replay {
     /// With --state durable: bytes of changes after which a snapshot is made of them
     #[arg(long, default_value_t = 16 << 20, value_name = "N", value_parser = clap::value_parser!(u32).range(4_096..=1 << 30))]
     snapshot_bytes: u32,
+    /// With --state durable: make the state anew from the files, whatever is there
+    #[arg(long)]
+    rebuild: bool,
     /// Folder for state and temporary files; the one of --output by default
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
@@ -147,6 +150,9 @@ impl Replay {
             }
             (StateIn::Durable, None) => return Err(Error::Usage("--state durable needs --data-dir: the folder that keeps it".into())),
         };
+        if self.rebuild && state.is_none() {
+            return Err(Error::Usage("--rebuild is about a state: give --state durable, too".into()));
+        }
         let strict = self.strict;
         let job = Job {
             views: chosen(&self.views),
@@ -155,6 +161,7 @@ impl Replay {
             // Texts of compressed dumps are as large as the tables: they go where there must be room for those.
             folder: self.data_dir.or_else(|| self.output.clone()).unwrap_or_else(std::env::temp_dir),
             state,
+            rebuild: self.rebuild,
             output: self.output,
             changelogs: WantedChangelogs {
                 folders: self.changelog,

@@ -38,6 +38,9 @@ pub struct Run {
     /// Worker threads; may be another number after a restart
     #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
+    /// Make the state anew from the log, whatever is there; changelogs are written anew, too
+    #[arg(long)]
+    rebuild: bool,
     /// Folder for the changes of each view, as lines of JSON; may be given again. The state keeps what a changelog has not got yet
     #[arg(long, value_name = "DIR")]
     changelog: Vec<PathBuf>,
@@ -64,6 +67,7 @@ impl Run {
         let config = Config {
             listen: self.listen,
             state: recovery::Config { folder: self.data_dir, fsync: self.fsync.0, snapshot_bytes: self.snapshot_bytes },
+            rebuild: self.rebuild,
             workers: usize::from(self.workers),
             files,
             stdin: !stdin.is_empty(),
@@ -82,11 +86,11 @@ impl Run {
                 say(&line);
             }
         };
-        run(&config, &interrupt, ready).map_err(|e| match e {
+        run(&config, &interrupt, ready).map_err(|e| {
+            let what = e.advice().map_or_else(|| chain(&e), |advice| format!("{}; {advice}", chain(&e)));
             // Asked for what cannot be: nothing was started.
-            live::Error::Serve(_) | live::Error::Sinks(_) | live::Error::Forgotten(_) => Error::Usage(chain(&e)),
-            e if has_started => Error::failed("it ended", e),
-            e => Error::Usage(chain(&e)),
+            let is_asked = matches!(e, live::Error::Serve(_) | live::Error::Sinks(_) | live::Error::Forgotten(_));
+            if has_started && !is_asked { Error::Failed { what: format!("it ended: {what}"), source: None } } else { Error::Usage(what) }
         })?;
         if interrupt.is_set() { Err(Error::Interrupted) } else { Ok(ExitCode::SUCCESS) }
     }

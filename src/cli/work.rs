@@ -11,7 +11,7 @@ use super::replay::{FsyncWhen, StateIn, TableFormat, chosen, finish, fsync, view
 use crate::cluster;
 use crate::replay::{self, Interrupt, Meter};
 use crate::source::dumps::Limits;
-use crate::work::{Job, run};
+use crate::work::{Durability, Job, run};
 use eddy_dataflows::Keep;
 
 /// Turns dumps into tables as `replay` does, as one process of several.
@@ -48,6 +48,15 @@ pub struct Work {
     /// either way
     #[arg(long, default_value = "100ms", value_parser = fsync, value_name = "WHEN")]
     fsync: FsyncWhen,
+    /// With --state durable: bytes of changes of a process after which a snapshot is made of them
+    #[arg(long, default_value_t = 16 << 20, value_name = "N", value_parser = clap::value_parser!(u32).range(4_096..=1 << 30))]
+    snapshot_bytes: u32,
+    /// With --state durable: take the folder even from a cluster whose process 0 is alive; without, such a folder is refused
+    #[arg(long)]
+    take_over: bool,
+    /// With --state durable: make the state anew from the files, whatever is there
+    #[arg(long)]
+    rebuild: bool,
     /// Folder that all processes share, for the state and texts of archives
     #[arg(long, value_name = "D")]
     data_dir: PathBuf,
@@ -92,6 +101,7 @@ impl Work {
             keep: Keep::default(),
             folder: self.data_dir,
             state: None,
+            rebuild: false,
             output: self.output,
             changelogs: Default::default(),
             format: self.format.into(),
@@ -99,7 +109,15 @@ impl Work {
             tick_records_max: self.tick_records_max as usize,
             files: self.files,
         };
-        let durable = (self.state == StateIn::Durable).then_some(self.fsync.0);
+        if self.state == StateIn::None && (self.take_over || self.rebuild) {
+            return Err(Error::Usage("--take-over and --rebuild are about a state: give --state durable, too".into()));
+        }
+        let durable = (self.state == StateIn::Durable).then_some(Durability {
+            fsync: self.fsync.0,
+            snapshot_bytes: self.snapshot_bytes,
+            take_over: self.take_over,
+            rebuild: self.rebuild,
+        });
         let job = Job { replay, hosts, process: self.process, wait: self.wait, watchdog: self.watchdog, durable };
         let interrupt = Interrupt::on_signals().map_err(|e| Error::failed("signals cannot be handled", e))?;
         match run(job, &interrupt, &Meter::stderr())? {

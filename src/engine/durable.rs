@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -33,8 +34,8 @@ use super::snapshot::Snapshots;
 use super::watermark::{Greatest, Time};
 use crate::cli::chain;
 use crate::journal::{self, Journal};
-use crate::record;
 use crate::spool::Spool;
+use crate::{pause, record};
 
 /// Bytes of frames read at once.
 const READ_BYTES: usize = 4 << 20;
@@ -49,6 +50,10 @@ pub enum Error {
     Rows { path: String, source: Malformed },
     #[error("the snapshot {path}")]
     Snapshot { path: String, source: io::Error },
+    #[error("{} is damaged at byte {at}: {what}", .path.display())]
+    Damaged { path: PathBuf, at: u64, what: &'static str },
+    #[error("{} is damaged at byte {at}: frames of ticks up to {until} were there", .path.display())]
+    Lacks { path: PathBuf, at: u64, until: u64 },
     #[error(transparent)]
     Record(#[from] record::Error),
     #[error("what the state refers to could not be written")]
@@ -56,6 +61,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The state is not what was written, and stays so: it can be made anew.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Error::Journal(journal::Error::Corrupt { .. })
+                | Error::Frame { source: frame::Error::Malformed(_), .. }
+                | Error::Rows { .. }
+                | Error::Damaged { .. }
+                | Error::Lacks { .. }
+                | Error::Record(record::Error::Damaged { .. })
+        )
+    }
+
     /// Trying again may help: there was no room. (A journal that cannot be tried again says so the next time.)
     fn is_transient(&self) -> bool {
         matches!(self, Error::Journal(journal::Error::Io { .. }) | Error::Referred(_))
@@ -143,9 +161,9 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// There are frames to make one of.
+    /// There is something to make one of.
     fn has_work(&self) -> bool {
-        self.journal.sealed_end() > self.journal.range().start
+        self.snapshots.has_to_adopt() || self.journal.sealed_end() > self.journal.range().start
     }
 
     fn take(&mut self) -> Result<(), Error> {
@@ -305,7 +323,9 @@ impl Durable {
 
     fn try_write(&self, frame: [&[u8]; 2]) -> Result<(), Error> {
         self.referred.flush().map_err(Error::Referred)?;
+        pause::at("frame");
         self.journal.append_parts(std::iter::once(frame))?;
+        pause::at("framed");
         if self.fsync == Fsync::Tick { sync(&self.journal, &*self.referred) } else { Ok(()) }
     }
 
@@ -398,9 +418,30 @@ impl Tick {
     }
 }
 
+/// What a journal holds of each tick.
+#[derive(Clone, Copy)]
+pub struct Share {
+    /// So many journals hold its frames, each as many of them.
+    pub journals: u32,
+    /// Adds what a later tick was made from.
+    pub bind: fn(&mut String, &str) -> Result<(), Malformed>,
+}
+
+impl Share {
+    /// All of it, and a binding that says all.
+    pub const WHOLE: Share = Share {
+        journals: 1,
+        bind: |binding, later| {
+            later.clone_into(binding);
+            Ok(())
+        },
+    };
+}
+
 /// Reads whole ticks from a journal, in order.
 pub struct Ticks<'a> {
     journal: &'a Journal,
+    journals: u32,
     /// Frames that were read, by number.
     frames: VecDeque<(u64, Frame)>,
     /// The frame to be read next.
@@ -427,7 +468,12 @@ impl<'a> Ticks<'a> {
     /// Of the frames before `end`, after this tick, up to that one.
     pub fn until(journal: &'a Journal, end: u64, after: u64, upto: u64) -> Self {
         let (frames, next, open) = (VecDeque::new(), journal.range().start, BTreeMap::new());
-        Ticks { journal, frames, next, end, after, upto, beyond: None, open, last: after }
+        Ticks { journal, journals: 1, frames, next, end, after, upto, beyond: None, open, last: after }
+    }
+
+    /// Of a journal that is one of several: a tick is whole where its share is there.
+    pub fn among(self, journals: u32) -> Self {
+        Ticks { journals, ..self }
     }
 
     /// The first frame of a tick that was left alone, is not whole yet or has not been asked for; those before it have been given.
@@ -446,7 +492,7 @@ impl<'a> Ticks<'a> {
                 }
                 continue;
             };
-            let (tick, workers) = (frame.head.tick, frame.head.workers);
+            let (tick, workers) = (frame.head.tick, frame.head.workers / self.journals);
             self.last = self.last.max(tick);
             if tick > self.upto {
                 self.beyond.get_or_insert(number);

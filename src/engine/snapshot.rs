@@ -14,9 +14,10 @@
 //! # Invariants
 //! 1. `snapshot.json` names whole runs that are on disk, and all that the ticks up to its own left. It is replaced at once.
 //! 2. Frames go only after the snapshot that has them is named.
-//! 3. A run holds an id once; that of a later run wins.
+//! 3. A run holds an id once, unless nobody can tell which version wins (`adopt`); that of a later run wins.
 //! 4. Its tick is at or before the recovery point: what comes after is fed tick by tick.
 
+pub mod adopt;
 #[cfg(test)]
 mod tests;
 
@@ -31,10 +32,10 @@ use eddy_schemas::frame::{self, Head, Tally};
 use eddy_schemas::stored::{self, Malformed};
 use serde::{Deserialize, Serialize};
 
-use super::durable::{Error, Ticks};
+use super::durable::{Error, Share, Ticks};
 use crate::files::{self, Files, Open, Stream};
 use crate::journal::Journal;
-use crate::record;
+use crate::{pause, record};
 
 /// Of `snapshot.json` and of runs. What is newer is refused.
 const FORMAT: u32 = 2;
@@ -54,6 +55,9 @@ pub struct Manifest {
     pub tally: Tally,
     #[serde(default)]
     pub past: Past,
+    /// It holds what other states left (`adopt`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// The first frame of later ticks; frames before it are let go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     needed: Option<u64>,
@@ -80,6 +84,14 @@ impl Past {
     }
 }
 
+impl Manifest {
+    fn add(&mut self, head: &Head, share: Share) -> Result<(), Malformed> {
+        self.tally.add(&head.tally);
+        self.past.add(head);
+        if head.binding.is_empty() { Ok(()) } else { (share.bind)(&mut self.binding, &head.binding) }
+    }
+}
+
 /// Oldest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Run {
@@ -93,6 +105,8 @@ pub struct Snapshots {
     files: Arc<dyn Files>,
     dir: PathBuf,
     pub manifest: Manifest,
+    share: Share,
+    to_adopt: Vec<adopt::Source>,
 }
 
 impl Snapshots {
@@ -108,9 +122,14 @@ impl Snapshots {
         let manifest = record::read_in(&*files, &path, FORMAT)?.unwrap_or_default();
         // A killed process may have named a snapshot and not have come to sync that: what it does not name goes only after it.
         files.sync_folder(dir).map_err(at(dir))?;
-        let snapshots = Snapshots { files, dir: dir.to_owned(), manifest };
+        let snapshots = Snapshots { files, dir: dir.to_owned(), manifest, share: Share::WHOLE, to_adopt: vec![] };
         snapshots.sweep().map_err(at(dir))?;
         Ok(snapshots)
+    }
+
+    /// Those of a journal that is one of several.
+    pub fn among(self, share: Share) -> Snapshots {
+        Snapshots { share, ..self }
     }
 
     /// Of the next run: no run has it, not even one of a snapshot that was named and may not be.
@@ -135,7 +154,7 @@ impl Snapshots {
     pub fn check(&self, journal: &Journal) -> Result<(), Error> {
         let needed = self.manifest.needed.or((self.manifest.tick == 0).then_some(0));
         if needed.is_some_and(|needed| needed < journal.range().start) {
-            return Err(damaged(&self.dir.join("snapshot.json"), "it is older than the frames that are left: the newest"));
+            return Err(damaged(&self.dir.join("snapshot.json"), "it is older than the frames that are left"));
         }
         Ok(())
     }
@@ -152,13 +171,14 @@ impl Snapshots {
 
     /// Makes a snapshot of the ticks up to `upto` in the journal's sealed segments, if there are any, and lets go of their frames.
     pub fn take(&mut self, journal: &Journal, upto: u64) -> Result<(), Error> {
+        self.adopt()?;
         while self.take_some(journal, upto)? {}
         Ok(())
     }
 
     /// The same of about a segment's ticks, which are in memory meanwhile; false where there are none.
     fn take_some(&mut self, journal: &Journal, upto: u64) -> Result<bool, Error> {
-        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick, upto);
+        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick, upto).among(self.share.journals);
         let mut next = self.manifest.clone();
         let (mut frames, mut letters) = (vec![], vec![]);
         let mut bytes = 0;
@@ -166,10 +186,8 @@ impl Snapshots {
             && let Some(tick) = ticks.next_whole()?
         {
             next.tick = tick.number;
-            tick.binding().clone_into(&mut next.binding);
             for frame in tick.frames {
-                next.tally.add(&frame.head.tally);
-                next.past.add(&frame.head);
+                next.add(&frame.head, self.share).map_err(|_| damaged(journal.path(), "a binding is not one"))?;
                 letters.extend(frame.head.letters);
                 bytes += frame.rows.len();
                 frames.push(frame.rows);
@@ -179,7 +197,7 @@ impl Snapshots {
             return Ok(false);
         }
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
-        for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame"))? {
+        for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame is none"))? {
             run.version(row)?;
         }
         for letter in letters {
@@ -208,7 +226,7 @@ impl Snapshots {
         let mut merge = Merge::new(&*self.files, &self.dir, &next.runs)?;
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         while let Some(row) = merge.version()? {
-            if keep(row).map_err(|_| damaged(&self.dir, "a version"))? {
+            if keep(row).map_err(|_| damaged(&self.dir, "a version is none"))? {
                 run.version(row)?;
             }
         }
@@ -251,7 +269,9 @@ impl Snapshots {
     /// Names another snapshot, and removes the runs that it does not name.
     fn publish(&mut self, next: Manifest) -> Result<(), Error> {
         let path = self.dir.join("snapshot.json");
+        pause::at("snapshot");
         record::write_in(&*self.files, &path, FORMAT, &next).map_err(at(&path))?;
+        pause::at("named");
         self.manifest = next;
         self.sweep().map_err(at(&self.dir))
     }
@@ -266,8 +286,8 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::Snapshot { path: path.clone(), source }
 }
 
-fn damaged(path: &Path, what: &str) -> Error {
-    at(path)(io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged: restore it from a backup, or begin anew")))
+fn damaged(path: &Path, what: &'static str) -> Error {
+    Error::Damaged { path: path.into(), at: 0, what }
 }
 
 /// The last version of each id in some frames' rows, by id.
@@ -370,6 +390,7 @@ fn head(kind: u8, payload: &[u8]) -> [u8; 9] {
 struct Reader {
     file: BufReader<Stream>,
     path: PathBuf,
+    bytes: u64,
     left: u64,
     kind: u8,
     block: Vec<u8>,
@@ -384,11 +405,12 @@ impl Reader {
         let path = dir.join(run_name(run.number));
         let file = files.open(&path, Open::Read).map_err(at(&path))?;
         if file.size().map_err(at(&path))? != run.bytes {
-            return Err(damaged(&path, "its length"));
+            return Err(damaged(&path, "its length is another"));
         }
         let mut reader = Reader {
             file: BufReader::with_capacity(256 << 10, Stream::new(file)),
             path,
+            bytes: run.bytes,
             left: run.bytes,
             kind: VERSIONS,
             block: vec![],
@@ -424,7 +446,7 @@ impl Reader {
         if self.kind == VERSIONS {
             let rest = &self.block[self.row.end..];
             let version = stored::split(rest).and_then(|(row, after)| Ok((row, after, stored::order(stored::id(row)?)?)));
-            let (row, after, order) = version.map_err(|_| damaged(&self.path, "a version"))?;
+            let (row, after, order) = version.map_err(|_| self.damaged("a version is none"))?;
             let end = self.block.len() - after.len();
             (self.row, self.order) = (end - row.len()..end, order);
         }
@@ -453,16 +475,21 @@ impl Reader {
         let length = u32::from_le_bytes(read[4..8].try_into().expect("four bytes"));
         // (Also the bound of what a broken length can cost.)
         if u64::from(length) + read.len() as u64 > self.left {
-            return Err(damaged(&self.path, "the length of a block"));
+            return Err(self.damaged("the length of a block cannot be true"));
         }
         self.block.resize(length as usize, 0);
         self.file.read_exact(&mut self.block).map_err(at(&self.path))?;
+        if head(read[8], &self.block) != read {
+            return Err(self.damaged("the checksum of a block is wrong"));
+        }
         self.left -= u64::from(length) + read.len() as u64;
         (self.kind, self.row) = (read[8], 0..0);
-        if head(self.kind, &self.block) != read {
-            return Err(damaged(&self.path, "the sum of a block"));
-        }
         Ok(true)
+    }
+
+    /// In the block that comes next.
+    fn damaged(&self, what: &'static str) -> Error {
+        Error::Damaged { path: self.path.clone(), at: self.bytes - self.left, what }
     }
 }
 
@@ -491,9 +518,13 @@ impl Merge {
         self.row.clear();
         self.row.extend_from_slice(self.runs[newest].row().expect("it has a version"));
         let (order, id) = (self.runs[newest].order, stored::id(&self.row).expect("looked at when it was met"));
-        for run in &mut self.runs {
-            if run.row().is_some() && run.order == order && run.id() == id {
+        for (number, run) in self.runs.iter_mut().enumerate() {
+            // (The newest may have another that is as good: `adopt`.)
+            while run.row().is_some() && run.order == order && run.id() == id {
                 run.advance()?;
+                if number == newest {
+                    break;
+                }
             }
         }
         Ok(Some(&self.row))

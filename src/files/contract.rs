@@ -79,6 +79,59 @@ fn names_change_at_once_and_are_listed_in_order() {
 }
 
 #[test]
+fn of_those_who_make_a_file_afresh_one_does() {
+    each(|files, dir| {
+        let path = dir.join("a");
+        files.open(&path, Open::Fresh).expect("nobody has").write_at(b"one", 0).expect("written");
+        assert_eq!(kind(files.open(&path, Open::Fresh)), Some(io::ErrorKind::AlreadyExists));
+        assert_eq!(read(files, &path).expect("read"), b"one");
+        files.remove(&path).expect("removed");
+        files.open(&path, Open::Fresh).expect("nobody has");
+    });
+}
+
+#[test]
+fn a_folder_is_renamed_and_removed_with_all_that_is_in_it() {
+    each(|files, dir| {
+        let (old, new) = (dir.join("old"), dir.join("new"));
+        files.make_folder(&old.join("in")).expect("made");
+        let held = files.open(&old.join("in/a"), Open::New).expect("made");
+        files.rename(&old, &new).expect("renamed");
+        held.write_at(b"a", 0).expect("the handle stays");
+        assert_eq!(read(files, &new.join("in/a")).expect("read"), b"a");
+        assert_eq!(kind(files.open(&old.join("in/b"), Open::New)), Some(io::ErrorKind::NotFound), "there is nothing by the old name");
+        assert_eq!(kind(files.rename(&old, &new)), Some(io::ErrorKind::NotFound));
+        files.make_folder(&old).expect("made");
+        files.open(&old.join("c"), Open::New).expect("made");
+        assert!(files.rename(&old, &new).is_err(), "that name is taken");
+        files.sync_folder(dir).expect("synced");
+        assert_eq!(files.names(dir).expect("listed"), ["new", "old"]);
+        files.remove_folder(&new).expect("removed");
+        files.remove_folder(&new).expect("it is not there");
+        assert_eq!(files.names(dir).expect("listed"), ["old"]);
+    });
+}
+
+#[test]
+fn a_folder_has_its_old_name_or_its_new_one_after_a_power_cut() {
+    let names = |seed| {
+        let Cut { files, path, .. } = cut(seed);
+        let (folder, renamed) = (path.parent().expect("a folder"), Path::new("/e"));
+        files.rename(folder, renamed).expect("renamed");
+        if seed % 2 == 0 {
+            files.sync_folder(Path::new("/")).expect("synced");
+        }
+        files.power_cut();
+        let there = [folder, renamed].map(|folder| files.open(&folder.join("a"), Open::Read).is_ok());
+        assert!(there[0] != there[1], "{there:?}");
+        assert!(seed % 2 == 1 || there[1], "it was synced");
+        there[1]
+    };
+    let renamed = (0..100).filter(|seed| names(*seed)).count();
+    assert!((51..99).contains(&renamed), "{renamed}");
+}
+
+#[test]
 fn a_lock_is_one_handles_until_it_goes() {
     each(|files, dir| {
         let open = || files.open(&dir.join("lock"), Open::Make).expect("made");

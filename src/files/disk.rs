@@ -25,7 +25,9 @@ impl Files for Disk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
         let write = how != Open::Read;
         let make = matches!(how, Open::Make | Open::New);
-        let file = OpenOptions::new().read(true).write(write).create(make).truncate(how == Open::New).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(write).create(make).truncate(how == Open::New).create_new(how == Open::Fresh);
+        let file = options.open(path)?;
         Ok(Arc::new(Handle(file)))
     }
 
@@ -55,6 +57,13 @@ impl Files for Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(folder) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

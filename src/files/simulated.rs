@@ -15,7 +15,8 @@
 //! 3. After the fault of a [`Fault::stop`] nothing can be done until the process or the machine is started again, and handles of the
 //!    time before are dead for ever.
 //!
-//! Simpler than a file system in one point: bytes that `set_len` has cut off do not come back.
+//! Simpler than a file system in two points: bytes that `set_len` has cut off do not come back; and names within a folder are on the disk
+//! before it has another name.
 
 mod disk;
 mod names;
@@ -204,6 +205,7 @@ impl Files for Simulated {
         let process = state.process;
         state.check(process)?;
         let file = match (state.names.file(path), how) {
+            (Some(_), Open::Fresh) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(file), Open::New) => {
                 let cut = |state: &mut State| state.contents.get_mut(&file).expect("named").set_len(0);
                 state.change(process, cut, |_| {})?;
@@ -211,7 +213,7 @@ impl Files for Simulated {
             }
             (Some(file), _) => file,
             (None, Open::Read | Open::Write) => return Err(io::ErrorKind::NotFound.into()),
-            (None, Open::Make | Open::New) => {
+            (None, Open::Make | Open::New | Open::Fresh) => {
                 state.next += 1;
                 let file = state.next;
                 state.contents.insert(file, Content::default());
@@ -242,6 +244,12 @@ impl Files for Simulated {
         assert_eq!(from.parent(), to.parent(), "within one folder");
         let state = &mut *self.0.lock();
         let process = state.process;
+        if state.names.is_folder(from) {
+            return match state.names.of(to) {
+                Ok(_) => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+                Err(_) => state.name(process, Change::Moved { from: from.into(), to: to.into() }),
+            };
+        }
         let file = state.names.file(from).ok_or(io::ErrorKind::NotFound)?;
         state.name(process, Change::Renamed { from: from.into(), to: to.into(), file })
     }
@@ -251,6 +259,18 @@ impl Files for Simulated {
         let process = state.process;
         state.names.file(path).ok_or(io::ErrorKind::NotFound)?;
         state.name(process, Change::Removed { path: path.into() })
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        let state = &mut *self.0.lock();
+        let process = state.process;
+        let within: Vec<PathBuf> = state.names.paths().map(|(path, _)| path.clone()).filter(|path| path.starts_with(folder)).collect();
+        for path in within {
+            state.name(process, Change::Removed { path })?;
+        }
+        state.check(process)?;
+        state.names.remove_folder(folder);
+        Ok(())
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -54,7 +54,10 @@ pub fn open(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Journal
 /// Opens a journal to be read, whoever has it and may still append to it: what was there at this moment is read, and nothing is changed; it is
 /// safe against a power cut then. None where there is none.
 pub fn look(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Option<Journal>, Error> {
-    let names = files.names(dir).map_err(Error::io(dir, "list"))?;
+    let names = match files.names(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        names => names.map_err(Error::io(dir, "list"))?,
+    };
     let mut firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_of(name)).collect();
     firsts.sort_unstable();
     let Some((&first, sealed)) = firsts.split_last() else { return Ok(None) };
@@ -69,13 +72,15 @@ pub fn look(files: Arc<dyn Files>, dir: &Path, config: Config) -> Result<Option<
     // must know what has to be there.)
     let scan = scan(&bytes, salt, first);
     let end = scan.end as u32;
+    let rest = bytes.len() - scan.end;
+    let cut = (rest > 0 && !scan.sealed).then(|| Cut { path: path.clone(), at: scan.end as u64, bytes: rest as u64 });
     let active = Arc::new(Active { path, file, salt, first, synced: AtomicU32::new(end) });
     let shared = Shared { sealed: sealed.iter().copied().collect(), active, end, next: scan.next, index: scan.index };
     Ok(Some(Journal {
         files,
         dir: dir.into(),
         config,
-        cut: None,
+        cut,
         writer: Mutex::default(),
         shared: RwLock::new(shared),
         opened: Mutex::default(),

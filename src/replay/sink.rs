@@ -13,7 +13,22 @@ use super::changelogs::Changelogs;
 use super::{Interrupt, Job, ReplayTexts, checks};
 use crate::cli::Error;
 use crate::engine::Output;
+use crate::pause;
 use crate::sink::tables::{self, Table};
+
+/// Where tables stand beside their place, if not in its folder: whoever removes that folder keeps them from being put there.
+pub(crate) struct Staging<'a> {
+    pub folder: PathBuf,
+    /// Whether they may be, asked once they are made.
+    pub check: Box<dyn Fn() -> Result<(), Error> + 'a>,
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        // Whoever begins next removes it, too.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
 
 /// What came out so far.
 pub(crate) struct Collected {
@@ -68,23 +83,36 @@ impl Collected {
         self.letters.as_mut().map_or(Ok(()), |letters| letters.push(letter))
     }
 
-    /// Puts tables and dead letters where they belong; gives the rows of each view.
-    pub fn write(self, job: &Job, texts: &ReplayTexts, interrupt: &Interrupt) -> Result<Vec<(&'static str, u64)>, Error> {
+    /// Puts tables and dead letters where they belong, unless `staging` says that they may not be any more; gives the rows of each view.
+    pub fn write(
+        self,
+        job: &Job,
+        texts: &ReplayTexts,
+        interrupt: &Interrupt,
+        staging: Option<Staging>,
+    ) -> Result<Vec<(&'static str, u64)>, Error> {
         let names = self.tables.iter().map(|table| table.view().name);
         let Some(folder) = &job.output else {
             let rows: Vec<u64> = self.tables.par_iter().map(Table::count).collect();
             return Ok(names.zip(rows).collect());
         };
         let failed = |e| Error::failed("a table could not be written", e);
+        let beside = staging.as_ref().map_or(&**folder, |staging| &*staging.folder);
+        std::fs::create_dir_all(beside).map_err(|source| failed(tables::Error::Write { path: beside.into(), source }))?;
         let write = |table: &Table| {
             interrupt.check()?;
-            table.write(folder, job.format, texts).map_err(failed)
+            table.write(folder, beside, job.format, texts).map_err(failed)
         };
         let written = self.tables.par_iter().map(write).collect::<Result<Vec<_>, Error>>()?;
         let views = names.zip(written.iter().map(|table| table.rows)).collect();
-        let letters = self.letters.map(Letters::whole).transpose()?;
+        let letters = self.letters.map(|letters| letters.whole(beside)).transpose()?;
         texts.check().map_err(|e| Error::failed("the tables were not written", e))?;
         interrupt.check()?;
+        if let Some(staging) = &staging {
+            pause::at("staged");
+            (staging.check)()?;
+            pause::at("checked");
+        }
         // If we crash here, some tables are new and some old, but each is whole.
         for table in written {
             table.publish().map_err(failed)?;
@@ -98,13 +126,12 @@ impl Collected {
 
 /// `DIR/dead_letters.ndjson`: in a file without a name, in the same folder, until it is whole.
 pub(crate) struct Letters {
-    folder: PathBuf,
     out: BufWriter<File>,
 }
 
 impl Letters {
     fn new(folder: &Path) -> Result<Self, Error> {
-        Ok(Letters { folder: folder.to_owned(), out: BufWriter::new(tempfile::tempfile_in(folder).map_err(Self::failed)?) })
+        Ok(Letters { out: BufWriter::new(tempfile::tempfile_in(folder).map_err(Self::failed)?) })
     }
 
     fn failed(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -116,9 +143,10 @@ impl Letters {
         self.out.write_all(b"\n").map_err(Self::failed)
     }
 
-    fn whole(self) -> Result<tempfile::NamedTempFile, Error> {
+    /// In a file beside its place, in this folder.
+    fn whole(self, folder: &Path) -> Result<tempfile::NamedTempFile, Error> {
         let mut letters = self.out.into_inner().map_err(|e| Self::failed(e.into_error()))?;
-        let mut whole = tables::beside(&self.folder).map_err(Self::failed)?;
+        let mut whole = tables::beside(folder).map_err(Self::failed)?;
         letters.rewind().and_then(|()| io::copy(&mut letters, &mut whole)).map_err(Self::failed)?;
         Ok(whole)
     }

@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{INPUTS_MAX, Interrupt};
 use crate::cli::{Error, chain};
-use crate::engine::Engine;
-use crate::engine::durable::{Durable, NoRoom};
+use crate::engine::durable::{self, Durable, NoRoom};
 pub use crate::engine::recovery::Config as Durability;
 use crate::engine::recovery::Kept;
+use crate::engine::{self, Engine};
 use crate::record;
 use crate::sink::changelog;
 use crate::spool::Spool;
@@ -79,6 +79,11 @@ pub(super) struct State {
     pub spools: Vec<Arc<Spool>>,
 }
 
+/// What can be done about it.
+fn advice(e: &durable::Error) -> &'static str {
+    if e.is_damage() { "; with --rebuild the state is made anew from the files" } else { "" }
+}
+
 fn refused(what: String) -> Error {
     Error::Usage(what)
 }
@@ -103,9 +108,9 @@ impl State {
         let folder = &config.folder;
         let files = job.files.iter().map(|path| known(path)).collect::<Result<Vec<_>, Error>>()?;
         std::fs::create_dir_all(folder).map_err(|e| refused(format!("{} cannot be made: {e}", folder.display())))?;
-        let kept = Kept::open(config).map_err(|e| refused(chain(&e)))?;
+        let kept = Kept::open(config).map_err(|e| refused(format!("{}{}", chain(&e), advice(&e))))?;
         let path = folder.join("replay.json");
-        let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(chain(&e)))?;
+        let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(format!("{}{}", chain(&e), advice(&e.into()))))?;
         let mut views: Vec<String> = job.views.iter().map(|definition| definition.view.name.to_owned()).collect();
         views.sort();
         let (mut texts, mut before_views) = (0, vec![]);
@@ -150,7 +155,11 @@ impl State {
             last = last.max(step.tick);
             !interrupt.is_set()
         });
-        let binding = recovered.map_err(|e| Error::failed("the state could not be read", e))?.ok_or(Error::Interrupted)?;
+        let unreadable = |e: engine::Error| {
+            let advice = if let engine::Error::Durable(e) = &e { advice(e) } else { "" };
+            Error::Failed { what: format!("the state could not be read: {}{advice}", chain(&e)), source: None }
+        };
+        let binding = recovered.map_err(unreadable)?.ok_or(Error::Interrupted)?;
         if let Some((_, folder)) = uppers.iter().find(|(upper, _)| *upper > last) {
             return Err(refused(chain(&changelog::Error::Ahead(folder.clone()))));
         }

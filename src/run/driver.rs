@@ -145,6 +145,10 @@ impl Driver {
             let Some(binding) = recovered else { return Ok(false) };
             let binding: Binding =
                 if binding.is_empty() { Binding::default() } else { serde_json::from_str(&binding).map_err(|_| Error::Foreign(path))? };
+            let end = self.parts.log.end(DEAD_LETTERS);
+            if end < binding.dead_letters {
+                return Err(Error::LogLost { partition: DEAD_LETTERS, end, bound: binding.dead_letters });
+            }
             for (_, partition, offset) in &mut self.cursors {
                 let (end, bound) = (self.parts.log.end(*partition), binding.offset(*partition));
                 // Records that come would take the places of those that are counted.

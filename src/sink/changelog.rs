@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   DIR/users.000001.ndjson   users.000002.ndjson   ...      { "key": ["reddit:ada"], "row": { ... } | null, "tick": 1700000000123 }
-//!   DIR/upper.json            the last tick that is there whole, and where each view's lines end
+//!   DIR/upper.json            the last tick that is there whole, where each view's lines end, and the checksums of all files
 //! ```
 //!
 //! The last line of a key is its row; null: it has none any more. Lines of a view stand in the order of their ticks; after
@@ -31,7 +31,7 @@ use crate::journal::{self, Lock};
 use crate::record;
 use crate::store::Stored;
 use crate::texts::{self, Texts};
-use files::{Files, Places};
+use files::{Files, Places, Sums};
 
 /// Of `upper.json`. What is newer is refused.
 const FORMAT: u32 = 1;
@@ -61,6 +61,8 @@ pub enum Error {
     Short(PathBuf),
     #[error("{} has ticks that the state has not: the state is an older one. Its folder can be removed, and is made again whole", .0.display())]
     Ahead(PathBuf),
+    #[error("{} is damaged: the checksum of its first {bytes} bytes is wrong", .path.display())]
+    Damaged { path: PathBuf, bytes: u64 },
     #[error("{} holds a line that is not a changelog's", .0.display())]
     Line(PathBuf),
     #[error(transparent)]
@@ -75,6 +77,14 @@ impl Error {
     fn io<P: Into<PathBuf>>(path: P, what: &'static str) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { path, what, source }
+    }
+
+    /// It is not what was written, and stays so.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Error::Record(record::Error::Damaged { .. }) | Error::Damaged { .. } | Error::Short(_) | Error::Ahead(_) | Error::Line(_)
+        )
     }
 
     /// Trying again may help.
@@ -107,6 +117,8 @@ struct Upper {
     state: String,
     tick: u64,
     ends: Places,
+    #[serde(default)]
+    sums: Sums,
 }
 
 /// An open changelog.
@@ -143,6 +155,7 @@ impl Changelog {
         };
         let mut changelog =
             Changelog { config: config.clone(), upper, files, is_dirty: true, lines: BTreeMap::new(), cells: vec![], _lock: lock };
+        changelog.files.check(&changelog.upper.ends, changelog.upper.sums.clone())?;
         changelog.clean()?;
         Ok(changelog)
     }
@@ -237,7 +250,8 @@ impl Changelog {
     pub fn commit(&mut self, tick: u64) -> Result<(), Error> {
         self.flush(0)?;
         self.files.sync()?;
-        let upper = Upper { state: self.upper.state.clone(), tick, ends: self.files.ends().clone() };
+        let (ends, sums) = (self.files.ends().clone(), self.files.sums().clone());
+        let upper = Upper { state: self.upper.state.clone(), tick, ends, sums };
         let path = self.config.folder.join("upper.json");
         // If we crash before this, the lines are cut off, and written again.
         record::write(&path, FORMAT, &upper).map_err(Error::io(path, "write"))?;

@@ -126,12 +126,12 @@ impl Table {
         Order::new(&self.changes).places().count() as u64
     }
 
-    /// Writes the rows, sorted bytewise by the key's columns, beside their place.
-    pub fn write(&self, folder: &Path, format: Format, texts: &dyn Texts) -> Result<Written, Error> {
+    /// Writes the rows, sorted bytewise by the key's columns, in a folder beside their place, on the same file system.
+    pub fn write(&self, folder: &Path, beside_in: &Path, format: Format, texts: &dyn Texts) -> Result<Written, Error> {
         let view = self.view();
         let path = format.path(folder, view);
         let failed = |source| Error::Write { path: path.clone(), source };
-        let mut file = beside(folder).map_err(failed)?;
+        let mut file = beside(beside_in).map_err(failed)?;
         let mut out = vec![];
         if format == Format::Tsv {
             text::header(view, &mut out);

@@ -11,13 +11,15 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 
+use super::safe::{Safe, not_kept};
 use super::share::{self, Read};
 use super::spools::Spools;
 use super::state::{Position, Reached, State};
 use super::words::Word;
 use super::{LOOK_EVERY, Part};
 use crate::cli::{Error, chain};
-use crate::engine::durable::{self, Durable};
+use crate::engine::durable::Durable;
+use crate::engine::snapshot::Snapshots;
 use crate::engine::{Counts, Engine, Raw};
 use crate::replay::Interrupt;
 use crate::source::dumps::Reader;
@@ -53,6 +55,9 @@ pub(super) struct Driver<'a> {
 pub(super) struct Kept {
     pub state: State,
     pub durable: Arc<Durable>,
+    pub safe: Arc<Safe>,
+    /// This process's own, until they are made beside the work.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// How far the reading of this process's files has come.
@@ -82,9 +87,15 @@ impl<'a> Driver<'a> {
         self.meter.bytes_total = reader.bytes_total();
         self.part.shown.begin(self.meter.bytes_total);
         let mut from = Position::default();
-        if let Some(Kept { state, .. }) = &self.kept {
-            state.recover(self.part.links.party.process, &mut self.engine)?;
+        if let Some(Kept { state, durable, safe, snapshots }) = &mut self.kept {
+            let process = self.part.links.party.process;
+            let before = state.recover(process, &mut self.engine)?;
             from = state.manifest.position.clone();
+            // None before others say how far they are.
+            durable.set_recovery_point(0);
+            let snapshots = snapshots.take().expect("begun once").adopting(before);
+            durable.keep_small(snapshots).map_err(|e| Error::failed("no thread can be started", e))?;
+            safe.keep(self.engine.frontiers(), Arc::clone(durable));
         }
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
         let spawned = std::thread::Builder::new().name("reader".into()).spawn({
@@ -234,10 +245,6 @@ impl<'a> Driver<'a> {
 
 const READER: &str = "the reader does not panic";
 const WORDS: &str = "whoever hears words lives as long as the process";
-
-fn not_kept(e: durable::Error) -> Error {
-    Error::failed("the state could not be kept", e)
-}
 
 fn stopped(e: crate::engine::Error) -> Error {
     Error::failed("the engine stopped", e)

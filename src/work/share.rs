@@ -16,7 +16,7 @@ const HEAD_BYTES: u64 = 64 << 10;
 
 /// What all processes must have been started with.
 pub(super) fn given(job: &super::Job, files: &[String]) -> Vec<(String, String)> {
-    let (hosts, fsync, job) = (&job.hosts, job.durable, &job.replay);
+    let (hosts, durable, job) = (&job.hosts, job.durable, &job.replay);
     let named = |name: &str, value: String| (name.to_owned(), value);
     let views: Vec<&str> = job.views.iter().map(|definition| definition.view.name).collect();
     let mut given = vec![
@@ -26,7 +26,8 @@ pub(super) fn given(job: &super::Job, files: &[String]) -> Vec<(String, String)>
         named("--views", views.join(",")),
         named("--record-bytes-max", job.limits.record_bytes_max.to_string()),
         named("--tick-records-max", job.tick_records_max.to_string()),
-        named("--state", if fsync.is_some() { "durable" } else { "none" }.into()),
+        named("--state", if durable.is_some() { "durable" } else { "none" }.into()),
+        named("--rebuild", durable.is_some_and(|durable| durable.rebuild).to_string()),
         named("files", job.files.len().to_string()),
     ];
     given.extend((1..).zip(files).map(|(number, file)| (format!("file {number}"), file.clone())));

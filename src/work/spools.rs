@@ -19,7 +19,7 @@ use crate::journal::Lock;
 use crate::replay::Job;
 use crate::spool::Spool;
 
-use super::state::{Manifest, State};
+use super::state::State;
 
 /// The spools that a process sees.
 pub(super) struct Spools {
@@ -60,8 +60,8 @@ impl Spools {
 
     /// Makes those of a generation.
     pub fn durable(state: &State, process: usize) -> Result<Spools, Error> {
-        let paths: Vec<_> = state.spools().collect();
-        let Manifest { processes, workers, .. } = state.manifest;
+        let paths = state.spools();
+        let (processes, workers) = (state.manifest.processes, state.manifest.workers);
         let first = paths.len() - processes * workers + process * workers;
         let make = |path: &PathBuf| {
             let what = || format!("{} cannot be made", path.display());

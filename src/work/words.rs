@@ -25,6 +25,10 @@ pub(super) enum Word {
     Sent(u64),
     /// To 0: its files are at their end.
     Read,
+    /// To 0: this process has the ticks up to this one on its disk.
+    Kept(u64),
+    /// From 0: all processes have.
+    Safe(u64),
     /// From 0: the open tick ends, and no other follows.
     Close,
     /// To 0: a record that could not be read.
@@ -57,6 +61,8 @@ impl Word {
             Word::Open(tick) => number(b'o', *tick),
             Word::Sent(records) => number(b's', *records),
             Word::Read => vec![b'e'],
+            Word::Kept(tick) => number(b'k', *tick),
+            Word::Safe(tick) => number(b'a', *tick),
             Word::Close => vec![b'c'],
             Word::Dead(letter) => json(b'd', serde_json::to_vec(letter)),
             Word::Rows { view, rows } => {
@@ -82,6 +88,8 @@ impl Word {
             b'o' => Word::Open(number()?),
             b's' => Word::Sent(number()?),
             b'e' => Word::Read,
+            b'k' => Word::Kept(number()?),
+            b'a' => Word::Safe(number()?),
             b'c' => Word::Close,
             b'd' => Word::Dead(json(body)?),
             b't' => {

@@ -1,10 +1,10 @@
-//! `--state durable`: a cluster that loses processes again and again goes on where it was, with any number of processes and workers; and what
-//! one writes that was superseded never counts.
+//! `--state durable`: a cluster that loses processes again and again goes on where it was, with any number of processes and workers, and what
+//! it keeps is bounded by what it holds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::party::{Party, signal, wait};
+use super::party::{Party, wait};
 use crate::generate::{self, Random, Shape};
 use crate::harness::difference;
 use crate::oracle::Oracle;
@@ -17,14 +17,15 @@ const LOSSES: usize = 4;
 /// (processes, workers of each)
 const SHAPES: [(usize, usize); 5] = [(1, 1), (2, 1), (1, 3), (2, 2), (3, 1)];
 
-struct History {
-    party: Party,
+pub struct History {
+    pub party: Party,
     oracle: Oracle,
     again: String,
 }
 
-fn history(seed: u64) -> History {
-    let shape = Shape { records: 4_000, users: 60, conversations: 40, messages: 1_800, days: 20, reorder: usize::MAX, ..Shape::medium() };
+/// Of about so many records of about so many messages.
+pub fn history(seed: u64, records: usize, messages: usize) -> History {
+    let shape = Shape { records, users: 60, conversations: 40, messages, days: 20, reorder: usize::MAX, ..Shape::medium() };
     let lines = generate::history(seed, &shape);
     let mut oracle = Oracle::new(generate::NOW);
     lines.iter().for_each(|line| oracle.record(line.as_bytes()));
@@ -43,16 +44,21 @@ fn history(seed: u64) -> History {
 }
 
 impl History {
-    /// So that the next start has another number of processes and workers, on ports of its own.
-    fn shape(&mut self, (processes, workers): (usize, usize)) {
+    /// So that the next start has another number of processes and workers, on ports of its own. Snapshots are as small as can be.
+    pub fn shape(&mut self, (processes, workers): (usize, usize)) {
         let ports = Party::new(processes);
         self.party.place.file("hosts", ports.hosts().join("\n"));
         self.party.processes = processes;
         let workers = workers.to_string();
-        self.party.arguments = ["--state", "durable", "--tick-records-max", "40", "--workers", &workers].map(str::to_owned).to_vec();
+        let arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", &workers];
+        self.party.arguments = arguments.map(str::to_owned).to_vec();
     }
 
-    fn is_right(&self, ran: Vec<Ran>) {
+    pub fn data(&self) -> PathBuf {
+        self.party.place.path("data")
+    }
+
+    pub fn is_right(&self, ran: Vec<Ran>) {
         let again = &self.again;
         for (process, ran) in ran.iter().enumerate() {
             assert_eq!(ran.code, 0, "process {process}: {}\n{again}", ran.stderr);
@@ -64,31 +70,43 @@ impl History {
         let dead: u64 = expected.dead.values().sum();
         let got = (summary.n("read"), summary.versions(), summary.n("dead_letters"), self.party.place.letters().len() as u64);
         assert_eq!(got, (expected.read, expected.accepted, dead, dead), "{}\n{again}", summary.0);
+        self.party.place.is_clean();
     }
 }
 
-/// Bytes of frames so far, of all generations.
-fn written(data: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(data) else { return 0 };
+/// Bytes of the files under a folder whose path says one of these.
+pub fn bytes(folder: &Path, of: &[&str]) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let size = |entry: std::fs::DirEntry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => written(&entry.path()),
-        _ if entry.file_name().to_string_lossy().ends_with(".journal") => entry.metadata().map_or(0, |meta| meta.len()),
+        Ok(kind) if kind.is_dir() => bytes(&entry.path(), of),
+        _ if of.iter().any(|of| entry.path().to_string_lossy().contains(of)) => entry.metadata().map_or(0, |meta| meta.len()),
         _ => 0,
     };
     entries.filter_map(Result::ok).map(size).sum()
 }
 
-/// Waits until so much more has been written; false where they ended before.
-fn wait_for_more(children: &mut [std::process::Child], data: &Path, bytes: u64) -> bool {
-    let (began, enough) = (Instant::now(), written(data) + bytes);
-    while written(data) < enough {
+/// Waits until the newest generation has begun and written something, and for so long besides; false where it ended before.
+pub fn wait_for_work(children: &mut [std::process::Child], data: &Path, before: &[String], besides: Duration) -> bool {
+    let began = Instant::now();
+    loop {
+        let new = names(data, "generation-").into_iter().filter(|name| !name.contains('.') && !before.contains(name));
+        if new.map(|name| bytes(&data.join(name), &["/state/"])).sum::<u64>() > 300 {
+            std::thread::sleep(besides);
+            return children[0].try_wait().expect("a child").is_none();
+        }
         if children[0].try_wait().expect("a child").is_some() {
             return false;
         }
         assert!(began.elapsed() < Duration::from_secs(60), "no progress");
         std::thread::sleep(Duration::from_millis(1));
     }
-    true
+}
+
+/// What is in a folder and begins so.
+pub fn names(folder: &Path, before: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(before)).collect()
 }
 
 #[test]
@@ -97,25 +115,12 @@ fn a_cluster_that_loses_processes_ends_as_if_it_had_not() {
         Ok(seed) => vec![seed.parse().expect("EDDY_SEED is a number")],
         Err(_) => (0..std::env::var("EDDY_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)).collect::<Vec<u64>>(),
     };
-    let mut losses = 0;
+    let (mut losses, mut snapshots) = (0, 0);
     for seed in seeds {
-        let (mut history, mut random) = (history(seed), Random(seed));
-        let data = history.party.place.path("data");
+        let (mut history, mut random) = (history(seed, 4_000, 1_800), Random(seed));
         for _ in 0..LOSSES {
-            history.shape(random.pick(&SHAPES));
-            let mut children = history.party.start();
-            if !wait_for_more(&mut children, &data, 1 + random.below(120_000) as u64) {
-                wait(children);
-                break;
-            }
-            let mut killed = children.remove(random.below(children.len()));
-            killed.kill().expect("a child");
-            killed.wait().expect("a child");
-            losses += 1;
-            for ran in wait(children) {
-                // It may have been through already.
-                assert!(ran.code == 3 || ran.code == 0, "{}\n{}", ran.stderr, history.again);
-            }
+            losses += usize::from(history.loses_one(&mut random));
+            snapshots += bytes(&history.data(), &["/snapshots/run-"]);
         }
         for _ in 0..2 {
             // The second time there is nothing left to read.
@@ -123,38 +128,65 @@ fn a_cluster_that_loses_processes_ends_as_if_it_had_not() {
             history.is_right(wait(history.party.start()));
         }
     }
-    assert!(losses > 0, "nothing was killed");
+    assert!(losses > 0 && snapshots > 0, "{losses} were lost, {snapshots} bytes of snapshots were made");
 }
 
-#[test]
-fn a_frozen_cluster_that_was_superseded_is_not_heard_when_it_thaws() {
-    let (mut random, mut wrote_on) = (Random(9), 0);
-    for seed in [100, 101] {
-        let mut history = history(seed);
-        let data = history.party.place.path("data");
-        history.shape((2, 1));
-        let mut frozen = history.party.start();
-        assert!(wait_for_more(&mut frozen, &data, 1 + random.below(60_000) as u64), "it ended before it was frozen");
-        frozen.iter().for_each(|child| signal(child, "STOP"));
-        let superseded = data.join("generation-000001");
-        let before = written(&superseded);
-        history.shape((1, 2));
-        history.is_right(wait(history.party.start()));
-        frozen.iter().for_each(|child| signal(child, "CONT"));
-        for ran in wait(frozen) {
-            ran.ends(3);
+impl History {
+    /// Starts some processes and kills one of them; false where they were faster.
+    fn loses_one(&mut self, random: &mut Random) -> bool {
+        self.shape(random.pick(&SHAPES));
+        let before = names(&self.data(), "generation-");
+        let mut children = self.party.start();
+        if !wait_for_work(&mut children, &self.data(), &before, Duration::from_millis(random.below(700) as u64)) {
+            self.is_right(wait(children));
+            return false;
         }
-        wrote_on += usize::from(written(&superseded) > before);
-        // Neither its tables nor its frames were taken.
-        history.shape((3, 1));
-        history.is_right(wait(history.party.start()));
+        let mut killed = children.remove(random.below(children.len()));
+        killed.kill().expect("a child");
+        killed.wait().expect("a child");
+        for ran in wait(children) {
+            // It may have been through already.
+            assert!(ran.code == 3 || ran.code == 0, "{}\n{}", ran.stderr, self.again);
+        }
+        true
     }
-    assert!(wrote_on > 0, "none wrote anything that had to be left out");
+}
+
+/// Few messages with many versions each: what is held does not grow, what was ever decided does.
+#[test]
+fn neither_history_nor_starts_make_the_state_grow() {
+    let mut history = history(5, 14_000, 200);
+    let (data, mut random) = (history.data(), Random(5));
+    let (mut most, mut decided) = (0, 0);
+    for shape in [(1, 1), (2, 1), (1, 1), (3, 1), (2, 2), (1, 2)] {
+        history.shape(shape);
+        let before = names(&data, "generation-");
+        let mut children = history.party.start();
+        wait_for_work(&mut children, &data, &before, Duration::from_millis(300 + random.below(500) as u64));
+        for child in &mut children {
+            // (One that is through cannot be.)
+            let _ = child.kill();
+        }
+        for mut child in children {
+            child.wait().expect("a child");
+        }
+        most = most.max(bytes(&data, &["/state/", "/snapshots/"]));
+    }
+    history.shape((2, 1));
+    history.is_right(wait(history.party.start()));
+    let summary_bytes = bytes(&data, &["/state/", "/snapshots/"]);
+    decided += 14_000 * 60;
+    println!("{most} bytes of state at most, {summary_bytes} at the end; all that was decided: more than {decided}");
+    assert!(most < decided / 2, "{most} bytes of state");
+    let olds = names(&data, "old-").into_iter().map(|old| data.join(old));
+    let folders = olds.flat_map(|old| names(&old, "process-").into_iter().map(move |process| old.join(process)));
+    let held = folders.filter(|folder| folder.join("state").exists()).count();
+    assert!(held <= 6, "{held} states of earlier processes");
 }
 
 #[test]
 fn a_state_of_another_job_is_refused() {
-    let mut history = history(7);
+    let mut history = history(7, 1_000, 400);
     history.shape((2, 1));
     history.is_right(wait(history.party.start()));
     history.party.files.swap(0, 3);

@@ -60,3 +60,82 @@ fn a_snapshot_does_not_go_beyond_the_recovery_point_and_every_later_frame_stays(
     }
     assert!(snapshots.manifest.tick > 41 && first > 0, "without a sink to wait for, it goes on");
 }
+
+/// A version of one of a few messages, as rows have it.
+fn row(id: usize, seq: i64, body: &str) -> Vec<u8> {
+    let line = format!(r#"{{"op":"c","id":"m{id}","link_id":"t3_s","author":"ann","body":"{body}","created_utc":1,"seq":{seq}}}"#);
+    let context = eddy_schemas::parse::Context { place: eddy_schemas::Place::new(0, seq as u64), received_at_ms: None, now: 1_800_000_000 };
+    let eddy_schemas::parse::Parsed::Version(version, _) = eddy_schemas::parse::parse(line.as_bytes(), &context) else {
+        panic!("a version: {line}")
+    };
+    let mut row = vec![];
+    stored::version(&version, &mut row);
+    row
+}
+
+/// The bytes of an id, and a version's number.
+type Known = (Vec<u8>, i64);
+
+/// The rows of a snapshot.
+fn rows(snapshots: &Snapshots) -> Vec<Known> {
+    let (mut merge, mut rows) = (snapshots.read().expect("runs"), vec![]);
+    while let Some(row) = merge.version().expect("runs") {
+        rows.push((stored::id(row).expect("a row").to_vec(), stored::number(row).expect("a row")));
+    }
+    rows
+}
+
+/// States whose messages move to and fro between them, some of them small enough to have snapshots of several runs.
+#[test]
+fn what_is_adopted_of_several_states_is_the_greatest_version_of_each_message() {
+    use rand::{Rng, SeedableRng};
+    for seed in 0..20u64 {
+        let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut greatest = BTreeMap::<Vec<u8>, i64>::new();
+        let (mut seq, mut tick, mut sources) = (0, 0, vec![]);
+        let share = Share { journals: 2, ..Share::WHOLE };
+        for source in 0..3 {
+            let folder = dir.path().join(source.to_string());
+            let config = journal::Config { segment_bytes: 600, ..journal::Config::default() };
+            let journal = Journal::open(&folder.join("state"), config).expect("a folder");
+            let mut snapshots = Snapshots::open(&folder.join("snapshots")).expect("a folder").among(share);
+            // Ticks of the first two overlap, as those of two processes do.
+            tick = if source == 1 { 0 } else { tick };
+            for _ in 0..random.random_range(1..60) {
+                tick += 1;
+                let mut frame = vec![];
+                Head { tick, worker: source % 2, workers: 2, binding: tick.to_string(), ..Head::default() }.encode(&mut frame);
+                for _ in 0..random.random_range(0..4) {
+                    // One in ten is as good as the last one elsewhere, and only its text tells.
+                    seq += i64::from(random.random_range(0..10) > 0);
+                    // Of one generation each process has messages of its own.
+                    let row = row(random.random_range(0..20) * 2 + usize::from(source == 1), seq, &format!("{source}"));
+                    let whole = stored::split(&row).expect("a row").0;
+                    let (id, number) = (stored::id(whole).expect("a row").to_vec(), stored::number(whole).expect("a row"));
+                    greatest.insert(id, number);
+                    frame.extend_from_slice(&row);
+                }
+                journal.append(&[frame]).expect("room");
+                if random.random_range(0..9) == 0 {
+                    snapshots.take(&journal, tick.saturating_sub(2)).expect("room");
+                }
+            }
+            journal.sync().expect("room");
+            drop((journal, snapshots));
+            sources.push(adopt::Source::look(&files::disk(), &folder, share, tick).expect("it is there"));
+        }
+        let own = Journal::open(&dir.path().join("own/state"), journal::Config::default()).expect("a folder");
+        let mut snapshots = Snapshots::open(&dir.path().join("own/snapshots")).expect("a folder").among(share).adopting(sources);
+        snapshots.take(&own, 0).expect("room");
+        assert!(snapshots.manifest.adopted && snapshots.manifest.tick >= tick);
+        for snapshots in [snapshots, Snapshots::open(&dir.path().join("own/snapshots")).expect("a folder")] {
+            let mut rows = rows(&snapshots);
+            rows.sort();
+            rows.dedup();
+            assert_eq!(rows, greatest.clone().into_iter().collect::<Vec<_>>(), "seed {seed}");
+        }
+        let left: Vec<_> = (0..3).map(|source| std::fs::read_dir(dir.path().join(source.to_string())).expect("a folder").count()).collect();
+        assert_eq!(left, [0, 0, 0], "the sources are gone");
+    }
+}

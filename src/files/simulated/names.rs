@@ -18,16 +18,30 @@ pub struct Names {
 /// A change of names.
 #[derive(Clone)]
 pub enum Change {
-    Made { path: PathBuf, file: u64 },
-    Renamed { from: PathBuf, to: PathBuf, file: u64 },
-    Removed { path: PathBuf },
+    Made {
+        path: PathBuf,
+        file: u64,
+    },
+    Renamed {
+        from: PathBuf,
+        to: PathBuf,
+        file: u64,
+    },
+    Removed {
+        path: PathBuf,
+    },
+    /// A folder.
+    Moved {
+        from: PathBuf,
+        to: PathBuf,
+    },
 }
 
 impl Change {
     fn folder(&self) -> Option<&Path> {
         match self {
             Change::Made { path, .. } | Change::Removed { path } => path.parent(),
-            Change::Renamed { to, .. } => to.parent(),
+            Change::Renamed { to, .. } | Change::Moved { to, .. } => to.parent(),
         }
     }
 
@@ -42,8 +56,18 @@ impl Change {
                 names.insert(to.clone(), *file);
             }
             Change::Removed { path } => drop(names.remove(path)),
+            Change::Moved { from, to } => {
+                let moved = std::mem::take(names).into_iter();
+                names.extend(moved.map(|(path, file)| (under(&path, from, to).unwrap_or(path), file)));
+            }
         }
     }
+}
+
+/// A path under a folder that has another name.
+fn under(path: &Path, from: &Path, to: &Path) -> Option<PathBuf> {
+    // (Joining nothing would add a slash.)
+    path.strip_prefix(from).ok().map(|rest| if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) })
 }
 
 impl Names {
@@ -83,9 +107,20 @@ impl Names {
         if !change.folder().is_some_and(|folder| self.is_folder(folder)) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        if let Change::Moved { from, to } = &change {
+            for within in self.pending.extract_if(.., |change| change.folder().is_some_and(|folder| folder.starts_with(from))) {
+                within.apply(&mut self.disk);
+            }
+            let moved = std::mem::take(&mut self.folders).into_iter();
+            self.folders.extend(moved.map(|folder| under(&folder, from, to).unwrap_or(folder)));
+        }
         change.apply(&mut self.seen);
         self.pending.push(change);
         Ok(())
+    }
+
+    pub fn remove_folder(&mut self, folder: &Path) {
+        self.folders.retain(|other| !other.starts_with(folder));
     }
 
     pub fn sync(&mut self, folder: &Path) -> io::Result<()> {
@@ -104,8 +139,13 @@ impl Names {
         for change in std::mem::take(&mut self.pending) {
             if all == 0 || (all > 1 && random.random()) {
                 change.apply(&mut self.disk);
+            } else if let Change::Moved { to, .. } = &change {
+                self.folders.retain(|folder| !folder.starts_with(to));
             }
         }
         self.seen.clone_from(&self.disk);
+        // Folders whose new name, or end, has not come to the disk.
+        let folders: Vec<_> = self.seen.keys().flat_map(|path| path.ancestors().skip(1)).map(Path::to_owned).collect();
+        self.folders.extend(folders);
     }
 }

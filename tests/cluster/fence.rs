@@ -1,0 +1,126 @@
+//! Whoever has a folder keeps it while it lives; whoever is frozen, at whatever step, and was superseded meanwhile, changes nothing when it
+//! thaws.
+//!
+//! A process stops itself where `EDDY_PAUSE` says (`eddy::pause`; in debug builds only, as tests are).
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use super::durable::{History, history, names, wait_for_work};
+use super::party::{signal, wait};
+use crate::replays::run::{Ran, views};
+
+/// A step, and the process that freezes before it. Some are met more than once: then the time is said, too.
+const STEPS: [(&str, usize); 14] = [
+    ("claimed", 0),
+    ("taken", 0),
+    ("counted", 0),
+    ("begun", 0),
+    ("frame", 0),
+    ("frame:4", 1),
+    ("framed:2", 0),
+    ("framed:4", 1),
+    // The first is of what was adopted.
+    ("snapshot", 0),
+    ("named", 0),
+    ("snapshot:2", 1),
+    ("named:2", 1),
+    ("staged", 0),
+    ("checked", 0),
+];
+
+fn is_stopped(child: &Child) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("a child");
+    stat.rsplit_once(") ").expect("its name").1.starts_with('T')
+}
+
+/// The tables that there are, each with what tells whether it was replaced.
+fn tables(history: &History) -> Vec<(PathBuf, u64, i64)> {
+    let paths = views().map(|view| history.party.place.out().join(format!("{view}.tsv")));
+    let seen = paths.filter_map(|path| path.metadata().ok().map(|meta| (path, meta.ino(), meta.mtime_nsec())));
+    seen.collect()
+}
+
+/// A folder that three processes have worked in, and left.
+fn left(seed: u64) -> History {
+    let mut history = history(seed, 5_000, 1_500);
+    history.shape((3, 1));
+    let mut children = history.party.start();
+    assert!(wait_for_work(&mut children, &history.data(), &[], Duration::ZERO), "it was through already");
+    children.iter_mut().for_each(|child| child.kill().expect("a child"));
+    for mut child in children {
+        child.wait().expect("a child");
+    }
+    history
+}
+
+fn one(step: &str, paused: usize, is_told: bool) {
+    let mut history = left(30 + paused as u64);
+    history.shape((2, 1));
+    history.party.arguments.extend(["--watchdog", "2s"].map(str::to_owned));
+    let pausing = |(process, mut command): (usize, std::process::Command)| {
+        if process == paused {
+            command.env("EDDY_PAUSE", step);
+        }
+        command.spawn().expect("the binary starts")
+    };
+    let mut frozen: Vec<Child> = (0..2).map(|process| (process, history.party.command(process))).map(pausing).collect();
+    let began = Instant::now();
+    while !is_stopped(&frozen[paused]) {
+        if frozen.iter_mut().any(|child| child.try_wait().expect("a child").is_some()) {
+            let said: Vec<_> = wait(frozen).into_iter().map(|ran| (ran.code, ran.stderr)).collect();
+            panic!("process {paused} had not come to {step} when one ended: {said:?}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not come to {step}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    frozen.iter().for_each(|child| signal(child, "STOP"));
+    history.shape((1, 2));
+    if is_told {
+        history.party.arguments.push("--take-over".into());
+    }
+    history.is_right(wait(history.party.start()));
+    let before = tables(&history);
+    frozen.iter().for_each(|child| signal(child, "CONT"));
+    for (process, ran) in wait(frozen).into_iter().enumerate() {
+        assert_eq!(ran.code, 3, "process {process}, frozen at {step}: {}", ran.stderr);
+    }
+    assert_eq!(tables(&history), before, "frozen at {step}, its tables were put in place");
+    history.party.place.is_clean();
+    // Nor is anything of it read.
+    history.shape((3, 1));
+    history.is_right(wait(history.party.start()));
+}
+
+#[test]
+fn whoever_is_frozen_between_two_steps_and_was_superseded_changes_nothing_when_it_thaws() {
+    for (number, (step, paused)) in STEPS.into_iter().enumerate() {
+        one(step, paused, number % 2 == 0);
+    }
+}
+
+#[test]
+fn a_folder_whose_cluster_lives_is_refused_unless_told() {
+    let mut history = history(41, 3_000, 1_200);
+    history.shape((2, 1));
+    history.party.arguments.extend(["--watchdog", "16s"].map(str::to_owned));
+    let mut living = history.party.start();
+    assert!(wait_for_work(&mut living, &history.data(), &[], Duration::ZERO), "it was through already");
+    // It cannot end without its process 1.
+    signal(&living[1], "STOP");
+    let claims = names(&history.data(), "generation-");
+    history.shape((1, 1));
+    let refused = Ran::of(&mut history.party.command(0)).ends(2);
+    let what = format!("in use by a cluster whose process 0 (pid {}) is alive", living[0].id());
+    assert!(refused.stderr.contains(&what) && refused.stderr.contains("--take-over"), "{}", refused.stderr);
+    assert_eq!(names(&history.data(), "generation-"), claims, "nothing was done");
+    assert!(living[0].try_wait().expect("a child").is_none());
+    history.party.arguments.push("--take-over".into());
+    history.is_right(wait(history.party.start()));
+    signal(&living[1], "CONT");
+    for ran in wait(living) {
+        ran.ends(3);
+    }
+}

@@ -44,8 +44,8 @@ fn tables(history: &History) -> Vec<(PathBuf, u64, i64)> {
 }
 
 /// A folder that three processes have worked in, and left.
-fn left(seed: u64) -> History {
-    let mut history = history(seed, 5_000, 1_500);
+fn left(seed: u64, records: usize) -> History {
+    let mut history = history(seed, records, 1_500);
     history.shape((3, 1));
     let mut children = history.party.start();
     assert!(wait_for_work(&mut children, &history.data(), &[], Duration::ZERO), "it was through already");
@@ -57,7 +57,8 @@ fn left(seed: u64) -> History {
 }
 
 fn one(step: &str, paused: usize, is_told: bool) {
-    let mut history = left(30 + paused as u64);
+    // A second snapshot is made a second after the first.
+    let mut history = left(30 + paused as u64, if ["snapshot:2", "named:2"].contains(&step) { 40_000 } else { 5_000 });
     history.shape((2, 1));
     history.party.arguments.extend(["--watchdog", "2s"].map(str::to_owned));
     let pausing = |(process, mut command): (usize, std::process::Command)| {

@@ -75,7 +75,9 @@ pub fn benches(criterion: &mut Criterion) {
         ("conversations", 200_000, table(200_000, conversations)),
     ] {
         group.throughput(Throughput::Elements(changes));
-        group.bench_function(name, |b| b.iter(|| table.write(folder.path(), Format::Tsv, &NoTexts).expect("room for a table")));
+        group.bench_function(name, |b| {
+            b.iter(|| table.write(folder.path(), folder.path(), Format::Tsv, &NoTexts).expect("room for a table"))
+        });
     }
     group.finish();
 }

@@ -220,6 +220,26 @@ fn superseded(folder: &Path) -> Error {
     Error::Lost(format!("another cluster has begun with {}: this one's work is over", folder.display()))
 }
 
+/// Waits until it is known whether the process 0 of the last generation lives; an error where it does.
+fn wait_until_free(files: &dyn Files, folder: &Path, look: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    let mut watch = Watch::default();
+    loop {
+        match watch.look(files, folder, System.monotonic_ms()).map_err(not_claimed(folder))? {
+            Standing::Free => return Ok(()),
+            Standing::Unsure => std::thread::sleep(LOOK_AGAIN),
+            Standing::Held { pid } => {
+                let what = format!("{} is in use by a cluster whose process 0 (pid {pid}) is alive", folder.display());
+                return Err(Error::Usage(format!("{what}: stop it, choose another folder, or take it over with --take-over")));
+            }
+        }
+        look()?;
+    }
+}
+
+fn not_claimed(folder: &Path) -> impl Fn(io::Error) -> Error {
+    move |e| Error::failed(format!("{} could not be claimed", folder.display()), e)
+}
+
 impl State {
     /// Begins the next generation, unless the last one's process 0 is alive. By process 0, when all have met.
     pub fn begin(
@@ -230,20 +250,10 @@ impl State {
         take_over: bool,
         look: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<(State, Claim), Error> {
-        let failed = |e: io::Error| Error::failed(format!("{} could not be claimed", folder.display()), e);
-        files.make_folder(folder).map_err(failed)?;
+        files.make_folder(folder).map_err(not_claimed(folder))?;
         begin::check(files, folder, job)?;
-        let mut watch = Watch::default();
-        while !take_over {
-            match watch.look(&**files, folder, System.monotonic_ms()).map_err(failed)? {
-                Standing::Free => break,
-                Standing::Unsure => std::thread::sleep(LOOK_AGAIN),
-                Standing::Held { pid } => {
-                    let what = format!("{} is in use by a cluster whose process 0 (pid {pid}) is alive", folder.display());
-                    return Err(Error::Usage(format!("{what}: stop it, choose another folder, or take it over with --take-over")));
-                }
-            }
-            look()?;
+        if !take_over {
+            wait_until_free(&**files, folder, look)?;
         }
         begin::begin(files, folder, job, lease, &mut pause::at)
     }

@@ -106,6 +106,7 @@ fn what_is_no_eddy_is_told_from_one_that_is_not_there_yet() {
 #[test]
 fn a_hosts_file_or_a_number_that_cannot_be_is_refused() {
     let party = party(2);
+    refused(Ran::of(party.command(0).arg("--take-over")), 2, "give --state durable, too");
     refused(Ran::of(&mut party.command(2)), 2, "has no process 2: its processes are 0 to 1");
     party.place.file("hosts", "127.0.0.1\n");
     refused(Ran::of(&mut party.command(0)), 2, "line 1 is `127.0.0.1`");

@@ -22,7 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::{number_of, superseded};
+use super::{not_claimed, number_of, superseded};
 use crate::cli::Error;
 use crate::files::{File, Files, Open};
 
@@ -62,25 +62,21 @@ pub(super) fn newest(files: &dyn Files, folder: &Path) -> io::Result<u64> {
     Ok(names.iter().filter_map(of).max().unwrap_or(0))
 }
 
-fn failed(folder: &Path) -> impl Fn(io::Error) -> Error {
-    move |e| Error::failed(format!("{} could not be claimed", folder.display()), e)
-}
-
 impl Claim {
     /// Claims the generation after all others.
     pub fn make(files: &Arc<dyn Files>, folder: &Path, lease: Duration) -> Result<Claim, Error> {
-        let generation = newest(&**files, folder).map_err(failed(folder))? + 1;
+        let generation = newest(&**files, folder).map_err(not_claimed(folder))? + 1;
         let file = match files.open(&path(folder, generation), Open::Fresh) {
             // The second of two starts at once.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(superseded(folder)),
-            file => file.map_err(failed(folder))?,
+            file => file.map_err(not_claimed(folder))?,
         };
         let holder = Holder { pid: std::process::id(), boot: files.boot(), lease_ms: lease.as_millis() as u64, beat: 0, released: false };
         let claim = Claim { generation, files: Arc::clone(files), folder: folder.into(), file, holder: Mutex::new(holder) };
         // Without a lock its beat has to tell that it lives.
         let locked = claim.file.try_lock().map(|_| ());
         let written = locked.and_then(|()| claim.write()).and_then(|()| claim.file.sync()).and_then(|()| files.sync_folder(folder));
-        written.map_err(failed(folder))?;
+        written.map_err(not_claimed(folder))?;
         // It may have been frozen since it looked, and the number be free again.
         claim.check()?;
         Ok(claim)
@@ -97,12 +93,12 @@ impl Claim {
     pub fn beat(&self) -> Result<(), Error> {
         self.check()?;
         self.holder.lock().beat += 1;
-        self.write().map_err(failed(&self.folder))
+        self.write().map_err(not_claimed(&self.folder))
     }
 
     /// An error where somebody has made a later claim: then nothing more may be told to anybody.
     pub fn check(&self) -> Result<(), Error> {
-        let newest = newest(&*self.files, &self.folder).map_err(failed(&self.folder))?;
+        let newest = newest(&*self.files, &self.folder).map_err(not_claimed(&self.folder))?;
         if newest > self.generation { Err(superseded(&self.folder)) } else { Ok(()) }
     }
 

@@ -234,6 +234,7 @@ impl Part<'_> {
         let journal = Journal::open(&own, config).map_err(|e| failed(&e))?;
         let snapshots = state.snapshots(process).map_err(|e| failed(&e))?;
         let spools = Spools::durable(&state, process)?;
+        state.check_own()?;
         let durable = Durable::new(Arc::new(journal), Arc::new(spools.own()), durability.fsync, NoRoom::Fails)
             .map_err(|e| Error::failed("no thread can be started", e))?;
         // From here on others read them.

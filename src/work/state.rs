@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `claimed`, `taken`: it has claimed, and taken the folders | the check before its manifest is said fails |
 //! | `counted`: it is about to say its manifest | as above; after the check: its manifest is older than the last, and nobody reads it |
-//! | `begun`: its manifest is said | its folder cannot be made anew; what it makes of it is removed by whoever begins next |
+//! | `begun`: its manifest is said | its folder has been taken; in one that it makes anew there is no file `own`: it finds that before it does anything |
 //! | `frame`: a frame is about to be written | it is written behind what counts, or into a segment that cannot be made |
 //! | `framed`: it is written, and not told | as above: its tick counts if the frames of all others were there, else it does not |
 //! | `snapshot`: a run is made, and not named | it cannot be named: the folder has another name |
@@ -61,7 +61,7 @@ use crate::cli::{Error, chain};
 use crate::clock::{Clock, System};
 use crate::engine::durable;
 use crate::engine::snapshot::Snapshots;
-use crate::files::Files;
+use crate::files::{Files, Open};
 use crate::{pause, record};
 pub(super) use begin::Job;
 pub(super) use claim::{BEATS, Claim};
@@ -70,6 +70,8 @@ pub(super) use position::{Position, Reached};
 
 /// Of manifests. What is newer is refused; format 1 had no snapshots.
 const FORMAT: u32 = 2;
+/// A file in the folder of a generation, from before it is begun until it is taken.
+const OWN: &str = "own";
 /// Between two looks at whether another cluster lives.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -280,6 +282,15 @@ impl State {
         let path = process_folder(&self.own_folder(), process);
         self.files.make_folder(&path).map_err(|e| Error::failed(format!("{} cannot be made", path.display()), e))?;
         Ok(path.join("state"))
+    }
+
+    /// An error where the folder has been taken, and what was opened in it may be in one that was made anew. Asked once all is open; who takes
+    /// it later takes that, too.
+    pub fn check_own(&self) -> Result<(), Error> {
+        match self.files.open(&self.own_folder().join(OWN), Open::Read) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(superseded(&self.folder)),
+            own => own.map(|_| ()).map_err(not_claimed(&self.folder)),
+        }
     }
 
     /// A process's own snapshots.

@@ -12,6 +12,7 @@ use crate::replays::archives::{gzip, zstd};
 use crate::replays::run::Ran;
 
 const RUNS: u64 = 2;
+const FILES: usize = 30;
 /// Losses before a cluster is left alone.
 const LOSSES: usize = 4;
 /// (processes, workers of each)
@@ -25,12 +26,20 @@ pub struct History {
 
 /// Of about so many records of about so many messages.
 pub fn history(seed: u64, records: usize, messages: usize) -> History {
-    let shape = Shape { records, users: 60, conversations: 40, messages, days: 20, reorder: usize::MAX, ..Shape::medium() };
-    let lines = generate::history(seed, &shape);
+    history_of(seed, &Shape { records, messages, ..shape() })
+}
+
+fn shape() -> Shape {
+    Shape { users: 60, conversations: 40, days: 20, reorder: usize::MAX, ..Shape::medium() }
+}
+
+fn history_of(seed: u64, shape: &Shape) -> History {
+    let lines = generate::history(seed, shape);
     let mut oracle = Oracle::new(generate::NOW);
     lines.iter().for_each(|line| oracle.record(line.as_bytes()));
     let mut party = Party::new(3);
-    party.files = (lines.chunks(lines.len() / 5 + 1).enumerate())
+    // A tick ends with a block, and a block with its file.
+    party.files = (lines.chunks(lines.len() / FILES + 1).enumerate())
         .map(|(n, lines)| {
             let bytes = (lines.join("\n") + "\n").into_bytes();
             match n {
@@ -85,12 +94,15 @@ pub fn bytes(folder: &Path, of: &[&str]) -> u64 {
     entries.filter_map(Result::ok).map(size).sum()
 }
 
-/// Waits until the newest generation has begun and written something, and for so long besides; false where it ended before.
+/// Waits until all processes of the newest generation have written something, and for so long besides; false where it ended before.
 pub fn wait_for_work(children: &mut [std::process::Child], data: &Path, before: &[String], besides: Duration) -> bool {
     let began = Instant::now();
     loop {
         let new = names(data, "generation-").into_iter().filter(|name| !name.contains('.') && !before.contains(name));
-        if new.map(|name| bytes(&data.join(name), &["/state/"])).sum::<u64>() > 300 {
+        let of = |name: String| (0..children.len()).map(move |process| format!("{name}/process-{process}"));
+        // All have written a frame, or more: a segment's header has 32 bytes.
+        let mut written = new.flat_map(of).map(|process| bytes(&data.join(process), &["/state/"])).peekable();
+        if written.peek().is_some() && written.all(|bytes| bytes > 110) {
             std::thread::sleep(besides);
             return children[0].try_wait().expect("a child").is_none();
         }
@@ -152,14 +164,15 @@ impl History {
     }
 }
 
-/// Few messages with many versions each: what is held does not grow, what was ever decided does.
+/// Few messages with many versions each, and no dead letters: what is held does not grow, what was ever decided does.
 #[test]
 fn neither_history_nor_starts_make_the_state_grow() {
-    let mut history = history(5, 14_000, 200);
+    let shape = Shape { records: 20_000, messages: 60, noise: 0, documents: 0, ..shape() };
+    let mut history = history_of(5, &shape);
     let (data, mut random) = (history.data(), Random(5));
-    let (mut most, mut decided) = (0, 0);
-    for shape in [(1, 1), (2, 1), (1, 1), (3, 1), (2, 2), (1, 2)] {
-        history.shape(shape);
+    let mut most = 0;
+    for of in [(1, 1), (2, 1), (1, 1), (3, 1), (2, 2), (1, 2)] {
+        history.shape(of);
         let before = names(&data, "generation-");
         let mut children = history.party.start();
         wait_for_work(&mut children, &data, &before, Duration::from_millis(300 + random.below(500) as u64));
@@ -174,10 +187,16 @@ fn neither_history_nor_starts_make_the_state_grow() {
     }
     history.shape((2, 1));
     history.is_right(wait(history.party.start()));
-    let summary_bytes = bytes(&data, &["/state/", "/snapshots/"]);
-    decided += 14_000 * 60;
-    println!("{most} bytes of state at most, {summary_bytes} at the end; all that was decided: more than {decided}");
-    assert!(most < decided / 2, "{most} bytes of state");
+    let end = bytes(&data, &["/state/", "/snapshots/"]);
+    // The same by one process that makes no snapshot.
+    let mut whole = history_of(5, &shape);
+    whole.shape((1, 1));
+    let snapshot_bytes = whole.party.arguments.iter_mut().find(|argument| *argument == "4096").expect("as small as can be");
+    *snapshot_bytes = (1 << 30).to_string();
+    whole.is_right(wait(whole.party.start()));
+    let decided = bytes(&whole.data(), &["/state/"]);
+    println!("{most} bytes of state at most, {end} at the end; frames of all that was decided: {decided}");
+    assert!(2 * most < decided, "{most} bytes of state, {decided} were decided");
     let olds = names(&data, "old-").into_iter().map(|old| data.join(old));
     let folders = olds.flat_map(|old| names(&old, "process-").into_iter().map(move |process| old.join(process)));
     let held = folders.filter(|folder| folder.join("state").exists()).count();

@@ -22,11 +22,11 @@ const STEPS: [(&str, usize); 14] = [
     ("frame:4", 1),
     ("framed:2", 0),
     ("framed:4", 1),
-    // The first is of what was adopted.
+    // Of what is adopted.
     ("snapshot", 0),
     ("named", 0),
-    ("snapshot:2", 1),
-    ("named:2", 1),
+    ("snapshot", 1),
+    ("named", 1),
     ("staged", 0),
     ("checked", 0),
 ];
@@ -43,12 +43,12 @@ fn tables(history: &History) -> Vec<(PathBuf, u64, i64)> {
     seen.collect()
 }
 
-/// A folder that three processes have worked in, and left.
-fn left(seed: u64, records: usize) -> History {
-    let mut history = history(seed, records, 1_500);
-    history.shape((3, 1));
+/// A folder that several processes have worked in, and left: each of two has two states to adopt.
+fn left(seed: u64) -> History {
+    let mut history = history(seed, 5_000, 1_500);
+    history.shape((4, 1));
     let mut children = history.party.start();
-    assert!(wait_for_work(&mut children, &history.data(), &[], Duration::ZERO), "it was through already");
+    assert!(wait_for_work(&mut children, &history.data(), &[], Duration::from_millis(80)), "it was through already");
     children.iter_mut().for_each(|child| child.kill().expect("a child"));
     for mut child in children {
         child.wait().expect("a child");
@@ -57,8 +57,7 @@ fn left(seed: u64, records: usize) -> History {
 }
 
 fn one(step: &str, paused: usize, is_told: bool) {
-    // A second snapshot is made a second after the first.
-    let mut history = left(30 + paused as u64, if ["snapshot:2", "named:2"].contains(&step) { 40_000 } else { 5_000 });
+    let mut history = left(30 + paused as u64);
     history.shape((2, 1));
     history.party.arguments.extend(["--watchdog", "2s"].map(str::to_owned));
     let pausing = |(process, mut command): (usize, std::process::Command)| {

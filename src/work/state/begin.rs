@@ -5,7 +5,8 @@
 //!   take     generation-000002/ --> old-000002/                        from here on nothing can be named, or let go, in it
 //!            the folder for its tables is removed                      from here on its tables cannot be put in their place
 //!   count    old-000002/: up to which tick it counts                   whatever is written from here on has a later tick
-//!   say      generation-000003.json is written                         from here on it is begun
+//!   make     generation-000003/own is made                             whoever claims from here on takes it away
+//!   say      generation-000003.json is written, after another check    from here on it is begun
 //!   sweep    what no state is in any more is removed
 //! ```
 //!
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use super::claim::{Claim, newest};
 use super::position::{Position, share};
-use super::{Before, FORMAT, Held, Manifest, State, manifest_path, number_of, process_folder, superseded, taken_folder};
+use super::{Before, FORMAT, Held, Manifest, OWN, State, manifest_path, number_of, process_folder, superseded, taken_folder};
 use crate::cli::Error;
 use crate::engine::durable;
 use crate::engine::snapshot::adopt::Source;
@@ -65,12 +66,13 @@ pub(super) fn begin(
     take(&**files, folder, claim.generation)?;
     at("taken");
     let manifest = next(files, folder, job, claim.generation)?;
+    let state = State { files: Arc::clone(files), folder: folder.into(), manifest };
+    make(&state).map_err(failed(folder))?;
     at("counted");
     claim.check()?;
     let path = manifest_path(folder, claim.generation);
-    record::write_in(&**files, &path, FORMAT, &manifest).map_err(failed(folder))?;
+    record::write_in(&**files, &path, FORMAT, &state.manifest).map_err(failed(folder))?;
     at("begun");
-    let state = State { files: Arc::clone(files), folder: folder.into(), manifest };
     sweep(&state);
     Ok((state, claim))
 }
@@ -94,6 +96,14 @@ fn take(files: &dyn Files, folder: &Path, generation: u64) -> Result<(), Error> 
     // (Where it cannot be read its job is refused, or made anew.)
     let staging = last(files, folder).ok().flatten().and_then(|last| last.staging);
     staging.map_or(Ok(()), |staging| files.remove_folder(&staging).map_err(failed(&staging)))
+}
+
+/// Makes the folder that tells its processes that nobody has taken it (`State::check_own`): one that they make themselves has no such file.
+fn make(state: &State) -> io::Result<()> {
+    let folder = state.own_folder();
+    state.files.make_folder(&folder)?;
+    state.files.open(&folder.join(OWN), Open::New)?.sync()?;
+    state.files.sync_folder(&folder)
 }
 
 /// The manifest of the last generation that was begun.

@@ -147,9 +147,10 @@ fn whoever_is_frozen_between_two_steps_while_another_begins_changes_nothing_when
                     assert_eq!(frozen_at, "begun");
                     assert!(matches!(state.check_lease(), Err(Error::Lost(_))));
                     work(&state, 15..=40, |_, _| true);
+                    assert!(matches!(state.check_own(), Err(Error::Lost(_))), "it was made anew");
                 }
             }
-            later.check_lease().expect("it is the last");
+            later.check_lease().and_then(|()| later.check_own()).expect("it is the last");
             // The first, too, goes on writing where it can.
             work(&first, 10..=50, |_, _| true);
             let next = begin(&files, &job(2, &["a"]), &mut |_| {}).expect("it goes on");

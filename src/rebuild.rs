@@ -4,7 +4,7 @@
 //! ```text
 //!   D/snapshots, D/state     go first: what is left of them if we crash is refused, as it was before, or is an older state
 //!   D/texts-*, D/replay.json    a replay's: go then
-//!   D/sinks.json, changelogs    a run's: changelogs are written anew, whole, when the state is there
+//!   D/sinks.json, changelogs    go then: changelogs are written anew, whole, when the state is there
 //!   D/log, D/intake, D/forgotten.json    stay
 //! ```
 //!
@@ -30,9 +30,9 @@ pub enum Error {
     Changelog(#[from] changelog::Error),
 }
 
-/// Removes the state of a replay.
-pub fn replay(folder: &Path) -> Result<(), Error> {
-    state(folder)?;
+/// Removes the state of a replay, and its changelogs, as of a run.
+pub fn replay(folder: &Path, given: &[PathBuf]) -> Result<(), Error> {
+    run(folder, given)?;
     for (_, path) in replay::spools(folder) {
         remove(&path)?;
     }

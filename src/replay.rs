@@ -85,7 +85,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
     let reader = Reader::new(job.files.clone(), job.limits);
     checks::all(&job, &reader)?;
     if let Some(durability) = job.state.as_ref().filter(|_| job.rebuild) {
-        rebuild::replay(&durability.folder).map_err(|e| Error::Usage(chain(&e)))?;
+        rebuild::replay(&durability.folder, &job.changelogs.folders).map_err(|e| Error::Usage(chain(&e)))?;
     }
     let state = job.state.as_ref().map(|durability| State::open(&job, durability)).transpose()?;
     let spools = match &state {

@@ -212,16 +212,29 @@ impl Snapshots {
         Ok(true)
     }
 
-    /// Makes one run of all that is there, the journal's ticks too: of the versions that `keep` says, and of dead letters as `letter` makes
-    /// them. What it leaves out is in no file any more. External sinks that have not got all of it must be made anew.
+    /// Makes one run of all that is there, the journal's ticks too, as [`rewrite_runs`](Self::rewrite_runs) does. What it leaves out is in no
+    /// file any more. External sinks that have not got all of it must be made anew.
     pub fn rewrite(
         &mut self,
         journal: &Journal,
-        mut keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
-        mut letter: impl FnMut(Vec<u8>) -> Vec<u8>,
+        keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
+        letter: impl FnMut(Vec<u8>) -> Vec<u8>,
     ) -> Result<(), Error> {
         journal.roll()?;
         self.take(journal, u64::MAX)?;
+        // What is left of the journal are frames of ticks that were never whole.
+        self.manifest.needed = Some(journal.range().end);
+        self.rewrite_runs(keep, letter)?;
+        journal.truncate_before(journal.range().end)?;
+        Ok(())
+    }
+
+    /// Makes one run of all runs: of the versions that `keep` says, and of dead letters as `letter` makes them.
+    pub fn rewrite_runs(
+        &mut self,
+        mut keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
+        mut letter: impl FnMut(Vec<u8>) -> Vec<u8>,
+    ) -> Result<(), Error> {
         let mut next = self.manifest.clone();
         let mut merge = Merge::new(&*self.files, &self.dir, &next.runs)?;
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
@@ -234,11 +247,7 @@ impl Snapshots {
             run.letter(&letter(read))?;
         }
         next.runs = vec![run.end()?];
-        // What is left of the journal are frames of ticks that were never whole.
-        next.needed = Some(journal.range().end);
-        self.publish(next)?;
-        journal.truncate_before(journal.range().end)?;
-        Ok(())
+        self.publish(next)
     }
 
     /// Merges the newest runs, as long as each is not much larger than those after it, where there are too many.

@@ -1,9 +1,11 @@
-//! The same in a folder of `eddy work`: frames and texts of all generations.
+//! The same in a folder of `eddy work`: snapshots, frames and texts of all generations.
 //!
 //! ```text
 //!   D/forgotten.json                              each process reads it when it starts
 //!   D/generation-N/process-P/state/               frames rewritten: without the user's versions, dead letters scrubbed
+//!   D/generation-N/process-P/snapshots/           one run, of the same kind
 //!   D/generation-N/process-P/texts-W              blanks where no version points to any more
+//!   D/old-M/process-P/...                         as above
 //! ```
 //!
 //! All processes must have ended: their journals' locks are taken first.
@@ -19,6 +21,7 @@ use eddy_schemas::stored;
 
 use super::{Done, Error, goes, list, scrub_letter};
 use crate::engine::durable;
+use crate::engine::snapshot::Snapshots;
 use crate::journal::{self, Journal};
 use crate::spool::Spool;
 use crate::work;
@@ -30,8 +33,8 @@ pub fn is_one(folder: &Path) -> bool {
 
 pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     let kept = work::kept(folder).map_err(|e| Error::Cluster(e.to_string()))?;
-    let there = kept.journals.iter().filter(|path| path.is_dir());
-    let journals = there.map(|path| Journal::open(path, journal::Config::default())).collect::<Result<Vec<_>, _>>()?;
+    let there = |name: &'static str| kept.processes.iter().map(move |process| process.join(name)).filter(|path| path.is_dir());
+    let journals = there("state").map(|path| Journal::open(&path, journal::Config::default())).collect::<Result<Vec<_>, _>>()?;
     let mut done = Done { is_new: list(folder, person)?, ..Done::default() };
     let (mut places, mut known) = (BTreeSet::new(), Known::default());
     for journal in &journals {
@@ -39,6 +42,22 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
             let without = frame(payload, person, &mut places, &mut known, &mut done);
             without.map_err(|source| durable::Error::Frame { path: journal.path().display().to_string(), number, source })
         })?;
+    }
+    for path in there("snapshots") {
+        let keep = |row: &[u8]| {
+            let stays = goes(row, person, &mut known)?;
+            done.versions += u64::from(stays.is_none());
+            places.extend(stays);
+            Ok(stays.is_some())
+        };
+        let letter = |letter: Vec<u8>| match scrub_letter(&letter, person) {
+            Some(scrubbed) => {
+                done.dead_letters += 1;
+                scrubbed
+            }
+            None => letter,
+        };
+        Snapshots::open(&path)?.rewrite_runs(keep, letter)?;
     }
     for (number, path) in kept.spools.into_iter().filter(|(_, path)| path.is_file()) {
         let failed = |source| Error::Texts { path: path.clone(), source };

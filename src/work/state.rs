@@ -61,7 +61,8 @@ use crate::cli::{Error, chain};
 use crate::clock::{Clock, System};
 use crate::engine::durable;
 use crate::engine::snapshot::Snapshots;
-use crate::files::{Files, Open};
+use crate::files::{self, Files, Open};
+use crate::replay::input_of_spool;
 use crate::{pause, record};
 pub(super) use begin::Job;
 pub(super) use claim::{BEATS, Claim};
@@ -240,6 +241,33 @@ fn wait_until_free(files: &dyn Files, folder: &Path, look: &mut dyn FnMut() -> R
 
 fn not_claimed(folder: &Path) -> impl Fn(io::Error) -> Error {
     move |e| Error::failed(format!("{} could not be claimed", folder.display()), e)
+}
+
+/// Where the processes of all generations keep what they decided.
+pub(crate) struct Kept {
+    /// The folders of processes.
+    pub processes: Vec<PathBuf>,
+    /// With their numbers among inputs.
+    pub spools: Vec<(u32, PathBuf)>,
+}
+
+/// A cluster has begun in this folder.
+pub(crate) fn has_state(folder: &Path) -> bool {
+    claim::newest(&files::disk::Disk, folder).is_ok_and(|newest| newest > 0)
+}
+
+pub(crate) fn kept(folder: &Path) -> Result<Kept, Error> {
+    let files = files::disk();
+    let what = || Error::Usage(format!("{} holds no state of a cluster", folder.display()));
+    let manifest = begin::last(&*files, folder)?.ok_or_else(what)?;
+    let listed = |folder: &Path| files.names(folder).map_err(|e| Error::failed(format!("{} cannot be listed", folder.display()), e));
+    let mut processes = vec![];
+    for name in listed(folder)?.iter().filter(|name| number_of(name, "generation-", "").or(number_of(name, "old-", "")).is_some()) {
+        let generation = folder.join(name);
+        processes.extend(listed(&generation)?.iter().filter(|name| name.starts_with("process-")).map(|name| generation.join(name)));
+    }
+    let spools = State { files, folder: folder.into(), manifest }.spools();
+    Ok(Kept { processes, spools: spools.into_iter().enumerate().map(|(number, path)| (input_of_spool(number), path)).collect() })
 }
 
 impl State {

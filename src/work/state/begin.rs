@@ -107,7 +107,7 @@ fn make(state: &State) -> io::Result<()> {
 }
 
 /// The manifest of the last generation that was begun.
-fn last(files: &dyn Files, folder: &Path) -> Result<Option<Manifest>, Error> {
+pub(super) fn last(files: &dyn Files, folder: &Path) -> Result<Option<Manifest>, Error> {
     let names = match files.names(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => vec![],
         names => names.map_err(failed(folder))?,

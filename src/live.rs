@@ -107,6 +107,9 @@ pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(SocketAddr
     let address = listener.local_addr().map_err(Error::Start)?;
     let folder = &config.state.folder;
     std::fs::create_dir_all(folder).map_err(|source| Error::Folder { folder: folder.clone(), source })?;
+    if config.rebuild {
+        rebuild::run(folder, &config.changelogs)?;
+    }
     let desk = Desk::open(folder)?;
     // What an earlier process was asked and had not done.
     desk.serve()?;
@@ -213,9 +216,6 @@ impl Live {
         let folder = &config.state.folder;
         // The log's lock comes first: the list of sinks is then nobody else's either.
         let log: Arc<dyn Log> = Arc::new(Embedded::open(&folder.join("log"), log::Counts::default(), &journal::Config::default())?);
-        if config.rebuild {
-            rebuild::run(folder, &config.changelogs)?;
-        }
         let sinks = list::List::agree(folder, &config.changelogs, &config.changelogs_dropped)?;
         let parts = run::Parts {
             texts: Arc::new(LogTexts::new(Arc::clone(&log))),

@@ -39,7 +39,7 @@ pub fn replay(folder: &Path, given: &[PathBuf]) -> Result<(), Error> {
     remove(&folder.join("replay.json"))
 }
 
-/// Removes the state of a run, and the changelogs that follow it: those that it knows, and those that are given now. Its log is locked.
+/// Removes the state of a run, and the changelogs that follow it: those that it knows, and those that are given now.
 pub fn run(folder: &Path, given: &[PathBuf]) -> Result<(), Error> {
     state(folder)?;
     // Where it cannot be read, those that are given are all.

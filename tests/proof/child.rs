@@ -164,7 +164,7 @@ impl Run<'_> {
         if let (Some(kept), Some(durable)) = (kept, &durable) {
             let binding = kept.recover(&mut engine, durable, |_| true).expect("what it has written").expect("nobody ends it");
             done = if binding.is_empty() { 0 } else { binding.parse().expect("a number of ticks") };
-            rows.take(&outputs, &*texts);
+            rows.take(&outputs, &texts);
         }
         let mut reader = Reader::new(task.files.clone(), Limits { block_bytes: 64 << 10, ..Limits::default() });
         reader.start_at(done);
@@ -197,7 +197,7 @@ impl Run<'_> {
         }
         let tick = engine.close_tick().expect("workers live");
         assert!(engine.frontiers().wait(tick, TICK_MAX), "tick {tick} does not close");
-        self.rows.take(&self.outputs, &*self.texts);
+        self.rows.take(&self.outputs, &self.texts);
     }
 
     fn end(&mut self) {

@@ -133,6 +133,10 @@ kinds! {
     Threads = 19: [Id, Id] => Knows(&[MaybeInt, Int, MaybeName, MaybeName, MaybeInt]), Never;
     UserNames = 20: [Part::Name] => Sums(&[LatestNaming]), Never;
     CommunityNames = 21: [Part::Name] => Sums(&[LatestNaming]), Never;
+    /// Of a held message that names another, in the thread of that one: it does not count there.
+    LateReplies = 22: [Id, Id, Id] => Knows(&[Int]), Never;
+    /// Posts of a day by the seconds to their first response (-1: none), of posts that no thread has any more.
+    Responses = 23: [Int, Part::Name, Int] => Sums(&[Add]), Day;
 }
 
 /// A fact as it stands in bytes.

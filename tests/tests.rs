@@ -12,6 +12,7 @@ mod oracle;
 mod proof;
 mod random;
 mod replays;
+mod sealed;
 mod show;
 mod simulation;
 mod torture;

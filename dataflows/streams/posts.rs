@@ -191,6 +191,9 @@ impl Thread {
     /// This reply is among those that count.
     fn has(&self, said: &Said) -> bool {
         self.replies.as_ref().is_some_and(|replies| replies.replies.contains(&replies.reply(said)))
+    }
+}
+
 /// What a thread keeps of sealed messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Left {

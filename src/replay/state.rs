@@ -24,7 +24,7 @@ use crate::cli::{Error, chain};
 use crate::engine::Engine;
 use crate::engine::durable::{Durable, NoRoom};
 pub use crate::engine::recovery::Config as Durability;
-use crate::engine::recovery::Kept;
+use crate::engine::recovery::{Kept, Retention};
 use crate::record;
 use crate::sink::changelog;
 use crate::spool::Spool;
@@ -103,7 +103,7 @@ impl State {
         let folder = &config.folder;
         let files = job.files.iter().map(|path| known(path)).collect::<Result<Vec<_>, Error>>()?;
         std::fs::create_dir_all(folder).map_err(|e| refused(format!("{} cannot be made: {e}", folder.display())))?;
-        let kept = Kept::open(config).map_err(|e| refused(chain(&e)))?;
+        let kept = Kept::open(config, Retention::of(&job.views, job.keep).as_ref()).map_err(|e| refused(chain(&e)))?;
         let path = folder.join("replay.json");
         let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(chain(&e)))?;
         let mut views: Vec<String> = job.views.iter().map(|definition| definition.view.name.to_owned()).collect();

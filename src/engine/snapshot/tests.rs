@@ -43,7 +43,7 @@ fn a_snapshot_does_not_go_beyond_the_recovery_point_and_every_later_frame_stays(
     let mut snapshots = Snapshots::open(&dir.path().join("snapshots")).expect("a folder");
     let (mut first, mut most, sealed) = (0, 0, journal.sealed_end());
     for upto in [0, 7, 7, 20, 3, 41, u64::MAX] {
-        snapshots.take(&journal, upto).expect("room");
+        snapshots.take(&journal, upto, None).expect("room");
         let at = snapshots.manifest.tick;
         most = most.max(upto);
         assert!(at <= most, "a snapshot at {at} beyond {most}");

@@ -11,7 +11,8 @@
 //! # Invariants
 //! 1. State never mixes ticks: an update of a later tick waits in the stash until every earlier tick has closed on both inputs.
 //! 2. `close` runs once for a tick that touched the state, after its last update, with the capability of just that tick.
-//! 3. Updates of one message are applied in the order in which they were sent (channels are first in, first out).
+//! 3. A restored state is touched: it has a tick of its own, whose other updates come after it.
+//! 4. Updates of one message are applied in the order in which they were sent (channels are first in, first out).
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::frontier::MutableAntichain;
 
 use crate::batch::{Batch, Batches};
+use crate::sums::Teller;
 
 /// State that updates are folded into.
 pub trait Fold: 'static {
@@ -33,6 +35,8 @@ pub trait Fold: 'static {
     /// What is said when a tick closes.
     type Out: 'static;
 
+    /// A tick begins, before any update of it.
+    fn opening(&mut self, _tick: u64) {}
     /// Asks for the memory that `main` will want, ahead of it; called for some updates with step 0, then with step 1 and 2.
     /// Later steps follow what earlier ones have brought: an index, then the slot it names.
     fn fetch(&self, _update: &Self::Main, _step: usize) {}
@@ -46,6 +50,10 @@ pub trait Fold: 'static {
     fn closing(&mut self, _tick: u64) {}
     /// The tick is complete: says what changed and forgets that it was touched.
     fn close(&mut self, out: &mut Vec<Self::Out>);
+    /// Where it says what it keeps of sealed messages; it has been restored by then.
+    fn sums(&mut self) -> Option<&mut Teller> {
+        None
+    }
 }
 
 /// Marks a fold without a second input.
@@ -110,6 +118,13 @@ impl<F: Fold> Operator<F> {
         arrived && self.open.as_ref().map_or(self.stash.range(..=tick).next().is_none(), |open| *open.time() == tick)
     }
 
+    fn open(&mut self, tick: u64, capability: impl FnOnce() -> Capability<u64>) {
+        if self.open.is_none() {
+            self.open = Some(capability());
+            self.state.opening(tick);
+        }
+    }
+
     fn stash(&mut self, tick: u64, capability: impl FnOnce() -> Capability<u64>) -> &mut Stash<F> {
         self.stash.entry(tick).or_insert_with(|| Stash { capability: capability(), main: vec![], aside: vec![] })
     }
@@ -121,13 +136,17 @@ impl<F: Fold> Operator<F> {
             if let Some(open) = self.open.take_if(|open| !frontiers.iter().any(|frontier| frontier.less_equal(open.time()))) {
                 self.state.closing(*open.time());
                 self.state.close(&mut out);
+                if let Some(teller) = self.state.sums() {
+                    teller.close(*open.time());
+                }
                 give(&open, &mut out);
             }
             let Some(first) = self.stash.first_entry() else { return };
             if self.open.is_some() || frontiers.iter().any(|frontier| frontier.less_than(first.key())) {
                 return;
             }
-            let stash = first.remove();
+            let (tick, stash) = first.remove_entry();
+            self.state.opening(tick);
             stash.main.iter().for_each(|updates| apply(&mut self.state, updates));
             stash.aside.iter().for_each(|updates| apply_aside(&mut self.state, updates));
             self.state.at_once(&mut out);
@@ -150,7 +169,12 @@ fn build<'scope, F: Fold>(
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Batch<F::Out>>>::from(output);
     let mut operator = Operator { state, open: None, stash: BTreeMap::new() };
 
-    builder.build(move |_initial| {
+    builder.build(move |mut initial| {
+        let initial = initial.pop().expect("one output");
+        if let Some(tick) = operator.state.sums().and_then(|teller| teller.restored_in()) {
+            operator.stash(tick, || initial.delayed(&tick));
+        }
+        drop(initial);
         move |frontiers| {
             let mut output = output.activate();
             let mut give = |capability: &Capability<u64>, out: &mut Vec<F::Out>| {
@@ -162,10 +186,10 @@ fn build<'scope, F: Fold>(
             main.for_each(|capability, updates| {
                 let tick = *capability.least().expect("a message has a time");
                 if operator.admits(tick, frontiers) {
-                    let open = operator.open.get_or_insert_with(|| capability.delayed(&tick, 0));
+                    operator.open(tick, || capability.delayed(&tick, 0));
                     apply(&mut operator.state, updates);
                     operator.state.at_once(&mut out);
-                    give(open, &mut out);
+                    give(operator.open.as_ref().expect("just opened"), &mut out);
                 } else {
                     operator.stash(tick, || capability.delayed(&tick, 0)).main.push(std::mem::take(updates));
                 }
@@ -174,7 +198,7 @@ fn build<'scope, F: Fold>(
                 aside.for_each(|capability, updates| {
                     let tick = *capability.least().expect("a message has a time");
                     if operator.admits(tick, frontiers) {
-                        operator.open.get_or_insert_with(|| capability.delayed(&tick, 0));
+                        operator.open(tick, || capability.delayed(&tick, 0));
                         apply_aside(&mut operator.state, updates);
                     } else {
                         operator.stash(tick, || capability.delayed(&tick, 0)).aside.push(std::mem::take(updates));

@@ -162,14 +162,30 @@ impl Forest {
         }
     }
 
-    /// Forgets `message` and leaves its children where they are. The answer is the depth that it had.
-    pub fn seal(&mut self, conversation: u64, message: u64) -> Option<u32> {
+    /// Sets the seat of a message that is not held: it has this depth from a sealed parent, which it names.
+    pub fn set_taken(&mut self, conversation: u64, message: u64, seat: Seat, parent: u64, depth: Option<u32>) {
+        let place = self.ensure_conversation(conversation);
+        let (node, is_new) = self.ensure_node(place, message);
+        assert!(self.kind(node) == Kind::Missing, "it is not held");
+        self.held += 1;
+        if !is_new {
+            self.detach(place, node);
+        }
+        self.mark(node, Kind::Comment, seat.live);
+        self.take(place, node, parent, depth);
+    }
+
+    /// Forgets `message` and leaves its children where they are; `taken` is told each of those, and the depth that it has from now on. The
+    /// answer is the depth that it had.
+    pub fn seal(&mut self, conversation: u64, message: u64, mut taken: impl FnMut(u64, Option<u32>)) -> Option<u32> {
         let place = self.find_conversation(conversation)?;
         let node = self.find_node(place, message).filter(|&node| self.kind(node) != Kind::Missing)?;
         let depth = if self.access(place, node) { u32::try_from(self.nodes.depth(node)).ok() } else { None };
         while let Some(child) = self.first_child(place, node) {
             self.detach(place, child);
-            self.take(place, child, message, depth.map(|depth| depth + 1));
+            let of_child = depth.map(|depth| depth + 1);
+            taken(self.nodes.node(child).message, of_child);
+            self.take(place, child, message, of_child);
         }
         self.unseat(place, node);
         depth
@@ -729,7 +745,7 @@ mod tests {
         for step in 0..steps {
             let message = random.below(messages);
             if random.one_in(3) && naive.seats.contains_key(&message) {
-                assert_eq!(forest.seal(0, message), naive.seal(message), "{message} sealed in step {step} of {again}");
+                assert_eq!(forest.seal(0, message, |_, _| {}), naive.seal(message), "{message} sealed in step {step} of {again}");
             } else {
                 let mut seat = random_seat(&mut random, messages);
                 if let (Some(seat), Some(old)) = (&mut seat, naive.seats.get(&message))
@@ -744,7 +760,8 @@ mod tests {
             assert_eq!((forest.len(), forest.taken.len()), (naive.seats.len(), naive.taken.len()), "after step {step} of {again}");
         }
         let left: Vec<u64> = naive.seats.keys().copied().collect();
-        left.into_iter().for_each(|message| assert_eq!(forest.seal(0, message), naive.seal(message), "{message} at the end of {again}"));
+        left.into_iter()
+            .for_each(|message| assert_eq!(forest.seal(0, message, |_, _| {}), naive.seal(message), "{message} at the end of {again}"));
         assert!(forest.is_empty() && forest.closing.is_empty() && forest.taken.is_empty(), "{again}");
         assert!(forest.find_conversation(0).is_none(), "nodes are left over: {again}");
     }

@@ -1,8 +1,10 @@
 //! What every view starts from: the collection of winning versions, and the streams that views share.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use eddy_schemas::rows::Conversations;
+use eddy_schemas::sums::Kind;
 use eddy_schemas::{MessageId, Name, Version};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::Scope;
@@ -15,6 +17,7 @@ use crate::streams::distinct::Transition;
 use crate::streams::poster_days::{PosterDay, poster_days};
 use crate::streams::posts::{PostChange, posts};
 use crate::streams::{depth, distinct};
+use crate::sums::{Sums, Teller};
 use crate::views::conversations;
 
 /// A version becomes the winner of its message (`diff` +1), ceases to be (-1), or is sealed (0).
@@ -51,7 +54,7 @@ pub struct Moment {
 }
 
 /// How long what stays, in seconds of event time; none: for ever.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Keep {
     /// Messages, after they were created: then they are sealed.
     pub messages_s: Option<i64>,
@@ -71,6 +74,7 @@ pub struct Inputs<'scope> {
     by_message: Updates<'scope>,
     moments: Moments<'scope>,
     pub keep: Keep,
+    sums: Option<Rc<Sums>>,
     shared: RefCell<Shared<'scope>>,
 }
 
@@ -92,11 +96,21 @@ struct Shared<'scope> {
 impl<'scope> Inputs<'scope> {
     /// `versions`: all versions of a message must come on one worker; `moments`: every worker must be told each.
     pub fn new(scope: Scope<'scope, u64>, versions: Updates<'scope>, moments: Moments<'scope>) -> Self {
-        Inputs { scope, by_message: versions, moments, keep: Keep::default(), shared: RefCell::default() }
+        Inputs { scope, by_message: versions, moments, keep: Keep::default(), sums: None, shared: RefCell::default() }
     }
 
     pub fn keeping(self, keep: Keep) -> Self {
         Inputs { keep, ..self }
+    }
+
+    /// What is kept of sealed messages is said there, and restored from it.
+    pub fn summing(self, sums: Option<Rc<Sums>>) -> Self {
+        Inputs { sums, ..self }
+    }
+
+    /// For an operator that keeps something of them.
+    pub fn teller(&self) -> Teller {
+        Teller::new(self.sums.clone())
     }
 
     /// Each tick's time where it is not that of the tick before, on every worker.
@@ -130,27 +144,27 @@ impl<'scope> Inputs<'scope> {
     /// Distinct (user, conversation) of live messages, said where the user is.
     pub fn user_conversations(&self) -> Transitions<'scope, Name, MessageId> {
         let by_user = self.by_user();
-        let build = || distinct::distinct(by_user, "UserConversations", |v| v.user.map(|user| (user, v.conversation)));
+        let build = || distinct::distinct(by_user, Kind::UserConversations, self.teller(), |v| v.user.map(|user| (user, v.conversation)));
         self.shared.borrow_mut().user_conversations.get_or_insert_with(build).clone()
     }
 
     /// Distinct (user, community) of live messages, said where the user is.
     pub fn user_communities(&self) -> Transitions<'scope, Name, Name> {
         let by_user = self.by_user();
-        let build = || distinct::distinct(by_user, "UserCommunities", |v| v.user.zip(v.community));
+        let build = || distinct::distinct(by_user, Kind::UserCommunities, self.teller(), |v| v.user.zip(v.community));
         self.shared.borrow_mut().user_communities.get_or_insert_with(build).clone()
     }
 
     /// Depth of each conversation, said where the conversation is.
     pub fn depths(&self) -> Batches<'scope, DepthChange> {
         let by_conversation = self.by_conversation();
-        self.shared.borrow_mut().depths.get_or_insert_with(|| depth::depth(by_conversation)).clone()
+        self.shared.borrow_mut().depths.get_or_insert_with(|| depth::depth(by_conversation, self.teller())).clone()
     }
 
     /// Days on which a user posted in a community, said where the community is.
     pub fn poster_days(&self) -> Batches<'scope, PosterDay> {
         let by_community = self.by_community();
-        let build = || poster_days(by_community, self.moments(), self.keep);
+        let build = || poster_days(by_community, self.moments(), self.keep, self.teller());
         self.shared.borrow_mut().poster_days.get_or_insert_with(build).clone()
     }
 

@@ -24,6 +24,7 @@ pub mod outputs;
 mod sealed;
 pub mod sorted;
 pub mod streams;
+pub mod sums;
 pub mod times;
 pub mod until;
 pub mod views;
@@ -32,4 +33,5 @@ mod work;
 
 pub use inputs::{Inputs, Keep, Moment, Update};
 pub use outputs::Outputs;
+pub use sums::Sums;
 pub use views::{VIEWS, build};

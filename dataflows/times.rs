@@ -17,6 +17,11 @@ impl Default for Span {
 }
 
 impl Span {
+    /// By both, where they are.
+    pub fn widen_to(&mut self, first: Option<i64>, last: Option<i64>) {
+        first.into_iter().chain(last).for_each(|at| self.widen(Second::new(at)));
+    }
+
     pub fn widen(&mut self, at: Second) {
         self.first = self.first.min(at);
         self.last = self.last.max(at);
@@ -60,6 +65,11 @@ impl Times {
     pub fn seal(&mut self, at: Second) {
         self.live.change(at, -1);
         self.sealed.widen(at);
+    }
+
+    /// What sealed messages left before a restart.
+    pub fn restore(&mut self, first: Option<i64>, last: Option<i64>) {
+        self.sealed.widen_to(first, last);
     }
 
     pub fn first(&self) -> Option<Second> {

@@ -21,6 +21,7 @@ pub mod row;
 pub mod rows;
 pub mod scrub;
 pub mod stored;
+pub mod sums;
 pub mod version;
 
 pub use changes::{Change, Changes};

@@ -94,6 +94,24 @@ pub fn number(row: &[u8]) -> Result<i64, Malformed> {
     reader.number()
 }
 
+/// When the message of a version's bytes was created, as [`Version::at`] says.
+pub fn at(row: &[u8]) -> Result<Option<i64>, Malformed> {
+    let mut reader = Reader::new(row);
+    let flags = u16::from_le_bytes(reader.bytes()?);
+    let has = |flag| flags & flag != 0;
+    if !has(CREATED_AT) {
+        let place = row.last_chunk().ok_or(Malformed)?;
+        return Ok(Place(u64::from_le_bytes(*place)).as_arrival());
+    }
+    for _ in 0..2 + u32::from(has(PARENT)) {
+        MessageId::skip(&mut reader)?;
+    }
+    for _ in [COMMUNITY, USER, USER_NAME, COMMUNITY_NAME].iter().filter(|flag| has(**flag)) {
+        reader.skip_name()?;
+    }
+    reader.number().map(Some)
+}
+
 fn fields(version: &Version, out: &mut Vec<u8>) {
     let flags = [
         (TOMBSTONE, version.tombstone),
@@ -354,6 +372,7 @@ mod tests {
                 version.id.store(&mut stored);
                 prop_assert_eq!(super::id(row), Ok(&stored[..]));
                 prop_assert_eq!(super::number(row), Ok(version.version));
+                prop_assert_eq!(super::at(row), Ok(version.at()));
                 rest = after;
             }
             prop_assert!(reader.is_empty() && rest.is_empty());

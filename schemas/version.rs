@@ -33,7 +33,7 @@ impl Place {
         Place::new(0, ARRIVAL | u64::try_from(at + ARRIVAL_EPOCH).expect("times are within a century"))
     }
 
-    fn as_arrival(self) -> Option<i64> {
+    pub(crate) fn as_arrival(self) -> Option<i64> {
         (self.0 & !(ARRIVAL - 1) == ARRIVAL).then_some((self.0 & (ARRIVAL - 1)) as i64 - ARRIVAL_EPOCH)
     }
 }

@@ -3,7 +3,7 @@
 
 mod bench;
 mod demo;
-mod duration;
+pub(crate) mod duration;
 mod forget;
 mod replay;
 mod run;

@@ -27,6 +27,7 @@ pub mod partitions;
 pub mod recovery;
 pub mod snapshot;
 pub mod state;
+pub mod sums;
 pub mod watermark;
 mod worker;
 

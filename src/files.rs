@@ -114,7 +114,11 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(file: Arc<dyn File>) -> Self {
-        Stream { file, at: 0 }
+        Self::from(file, 0)
+    }
+
+    pub fn from(file: Arc<dyn File>, at: u64) -> Self {
+        Stream { file, at }
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //!   D/forgotten.json   the user's keyed hash                                  first: what is not done yet if we crash is asked for again
 //!   D/log              records of the user, and the user in those of others   rewritten
-//!   D/snapshots        one run of everything else; D/state is empty           (versions, dead letters)
+//!   D/snapshots        one run of everything else                             (versions, dead letters, sealed sums)
+//!   D/state            empty; or, where messages are sealed, its frames without the user
 //!   D/texts-*          blanks where nothing points to any more
 //!   changelogs         removed, to be written anew at the next start
 //! ```
@@ -22,15 +23,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use eddy_schemas::Place;
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::scrub::{FORGOTTEN, Person, scrub};
 use eddy_schemas::stored::{self, Malformed, Reader};
+use eddy_schemas::sums::{Fact, Met};
+use eddy_schemas::{MessageId, Name, Place};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::durable::{self, Fsync};
 use crate::engine::recovery::{self, Kept};
+use crate::engine::snapshot::Edit;
 use crate::forgotten::Forgotten;
 use crate::log::{self, Embedded, Topic};
 use crate::sink::{changelog, list};
@@ -74,6 +77,8 @@ pub struct Done {
     pub log_records: u64,
     /// Versions of the user's messages that the state held.
     pub versions: u64,
+    /// Sums of sealed messages that name the user.
+    pub sealed_sums: u64,
     /// Dead letters of the state that the user was taken out of.
     pub dead_letters: u64,
     /// Texts that were written over.
@@ -95,7 +100,7 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     }
     let log = log.is_dir().then(|| Embedded::open(&log, log::Counts::default(), &journal::Config::default())).transpose()?;
     let config = recovery::Config { folder: folder.into(), fsync: Fsync::Tick, snapshot_bytes: 16 << 20 };
-    let mut kept = state.is_dir().then(|| Kept::open(&config)).transpose()?;
+    let mut kept = state.is_dir().then(|| Kept::open_to_edit(&config)).transpose()?;
     let mut done = Done { is_new: list(folder, person)?, ..Done::default() };
     if let Some(log) = &log {
         done.log_records = log.rewrite(|topic, key, value| {
@@ -123,21 +128,9 @@ fn list(folder: &Path, person: &Person) -> Result<bool, Error> {
 }
 
 fn forget_state(kept: &mut Kept, folder: &Path, person: &Person, done: &mut Done) -> Result<(), Error> {
-    let (mut places, mut known) = (BTreeSet::new(), Known::default());
-    let keep = |row: &[u8]| {
-        let stays = goes(row, person, &mut known)?;
-        done.versions += u64::from(stays.is_none());
-        places.extend(stays);
-        Ok(stays.is_some())
-    };
-    let letter = |letter: Vec<u8>| match scrub_letter(&letter, person) {
-        Some(scrubbed) => {
-            done.dead_letters += 1;
-            scrubbed
-        }
-        None => letter,
-    };
-    kept.rewrite(keep, letter)?;
+    let mut without = Without { person, done, places: BTreeSet::new(), known: Known::default() };
+    kept.rewrite(&mut without)?;
+    let Without { places, done, .. } = without;
     for (number, path) in replay::spools(folder) {
         let failed = |source| Error::Texts { path: path.clone(), source };
         let spool = Spool::open(&path).map_err(failed)?;
@@ -151,8 +144,57 @@ fn goes(row: &[u8], person: &Person, known: &mut Known) -> Result<Option<Place>,
     let mut encoded = vec![];
     stored::slice(row, &mut encoded);
     let version = Reader::new(&encoded).version(known)?;
-    let is_of = |name: Option<eddy_schemas::Name>| name.is_some_and(|name| Person::of(name.as_str()).as_ref() == Some(person));
-    Ok((!is_of(version.user) && !is_of(version.community)).then_some(version.place))
+    let goes = [version.user, version.community].into_iter().flatten().any(|name| is_of(name, person));
+    Ok((!goes).then_some(version.place))
+}
+
+/// Takes a person out of a state.
+struct Without<'a> {
+    person: &'a Person,
+    done: &'a mut Done,
+    /// Of versions that stay.
+    places: BTreeSet<Place>,
+    known: Known,
+}
+
+impl Edit for Without<'_> {
+    fn version(&mut self, row: &[u8]) -> Result<bool, Malformed> {
+        let stays = goes(row, self.person, &mut self.known)?;
+        self.done.versions += u64::from(stays.is_none());
+        self.places.extend(stays);
+        Ok(stays.is_some())
+    }
+
+    fn letter(&mut self, letter: Vec<u8>) -> Vec<u8> {
+        match scrub_letter(&letter, self.person) {
+            Some(scrubbed) => {
+                self.done.dead_letters += 1;
+                scrubbed
+            }
+            None => letter,
+        }
+    }
+
+    fn fact(&mut self, fact: Fact) -> Result<bool, Malformed> {
+        let mut goes = false;
+        fact.walk(&mut self.known, |met| {
+            goes |= match met {
+                Met::Name(name) => is_of(name, self.person),
+                Met::Id(id) => id_is_of(id, self.person),
+            };
+        })?;
+        self.done.sealed_sums += u64::from(goes);
+        Ok(!goes)
+    }
+}
+
+fn is_of(name: Name, person: &Person) -> bool {
+    Person::of(name.as_str()).as_ref() == Some(person)
+}
+
+/// Whether an id is of a chat that the person is.
+fn id_is_of(id: MessageId, person: &Person) -> bool {
+    !id.is_reddit() && id.to_string().strip_prefix(&person.key()).is_some_and(|rest| rest.starts_with([':', '.']))
 }
 
 /// A dead letter without the person: what could not be read may be what the person wrote.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use eddy_dataflows::Keep;
 use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, System};
@@ -43,6 +44,8 @@ pub struct Config {
     /// The state is made anew from the log.
     pub rebuild: bool,
     pub workers: usize,
+    /// How long messages and rows stay.
+    pub keep: Keep,
     pub files: Vec<PathBuf>,
     pub stdin: bool,
     pub changelogs: Vec<PathBuf>,
@@ -228,7 +231,7 @@ impl Live {
         parts.telemetry.state(STORE, State::Ready);
         let mut engine =
             run::Config { state: Some(config.state.clone()), changelogs: changelogs(config, &sinks), ..run::Config::default() };
-        engine.engine.workers = config.workers;
+        (engine.engine.workers, engine.engine.keep) = (config.workers, config.keep);
         let running = Running::start(parts.clone(), engine, runtime.handle().clone())?;
         let control = Arc::new(tail::Control::default());
         let tailed = tail::Parts {

@@ -6,6 +6,7 @@
 //! ```
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -51,6 +52,12 @@ pub fn read<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Option<T>, E
 
 /// The same among other files than the disk's.
 pub fn read_in<T: DeserializeOwned>(files: &dyn Files, path: &Path, known: u32) -> Result<Option<T>, Error> {
+    read_since(files, path, known..=known)
+}
+
+/// The same of any of these formats.
+pub fn read_since<T: DeserializeOwned>(files: &dyn Files, path: &Path, formats: RangeInclusive<u32>) -> Result<Option<T>, Error> {
+    let known = *formats.end();
     let bytes = match files::read(files, path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -71,7 +78,7 @@ pub fn read_in<T: DeserializeOwned>(files: &dyn Files, path: &Path, known: u32) 
         return Err(Error::Newer { path: path.into(), found, known });
     }
     // The head itself has no sum: a format that is not ours is damage.
-    if found != known {
+    if !formats.contains(&found) {
         return Err(damaged());
     }
     serde_json::from_slice(body).map(Some).map_err(|_| damaged())

@@ -44,7 +44,7 @@ use tokio::runtime::Handle;
 use crate::cli::chain;
 use crate::clock::Clock;
 use crate::engine::durable::{NoRoom, Referred};
-use crate::engine::recovery::{self, Kept};
+use crate::engine::recovery::{self, Kept, Retention};
 use crate::engine::{self, Engine, parse};
 use crate::forgotten::Forgotten;
 use crate::log::{self, Log, Partition};
@@ -203,7 +203,9 @@ impl Running {
             forgotten: Arc::clone(&parts.forgotten),
         };
         parts.telemetry.state(ENGINE, if config.state.is_some() { State::Recovering } else { State::Starting });
-        let kept = config.state.as_ref().map(Kept::open).transpose()?;
+        parts.telemetry.keeps(config.engine.keep);
+        let retention = Retention::of(&config.engine.views, config.engine.keep);
+        let kept = config.state.as_ref().map(|state| Kept::open(state, retention.as_ref())).transpose()?;
         let durable =
             kept.as_ref().zip(config.state.as_ref()).map(|(kept, state)| kept.durable(referred(&parts), state.fsync, waits(&parts)));
         let durable = durable.transpose()?;

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use eddy_dataflows::Keep;
 use eddy_schemas::control::DeadLetter;
 use parking_lot::Mutex;
 use prometheus::process_collector::ProcessCollector;
@@ -73,6 +74,7 @@ pub struct Telemetry {
     watermark: IntGauge,
     watermark_lag: prometheus::Gauge,
     partitions: Mutex<Vec<Partition>>,
+    keep: Mutex<Keep>,
     partition_active: IntGaugeVec,
     fresh: Histogram,
     fresh_window: Latencies,
@@ -118,6 +120,7 @@ pub struct Snapshot {
     /// Event time up to which records are taken to be in, seconds since 1970; 0 before there is any.
     pub watermark: i64,
     pub partitions: Vec<Partition>,
+    pub retention: Keep,
     pub components: Vec<Component>,
 }
 
@@ -146,6 +149,7 @@ impl Telemetry {
                 "How far the watermark was behind the clock when it was told.",
             )),
             partitions: Mutex::default(),
+            keep: Mutex::default(),
             partition_active: valid(IntGaugeVec::new(
                 Opts::new(
                     "eddy_partition_state",
@@ -268,6 +272,11 @@ impl Telemetry {
         self.watermark_lag.set(now_ms as f64 / 1000.0 - seconds as f64);
     }
 
+    /// How long messages and rows stay.
+    pub fn keeps(&self, keep: Keep) {
+        *self.keep.lock() = keep;
+    }
+
     /// How the log's partitions are.
     pub fn partitions(&self, all: Vec<(String, Activity)>) {
         let mut partitions = self.partitions.lock();
@@ -329,6 +338,7 @@ impl Telemetry {
             messages_live: self.messages_live.get(),
             watermark: self.watermark.get(),
             partitions: self.partitions.lock().clone(),
+            retention: *self.keep.lock(),
             components: self.states.all(),
         }
     }

@@ -15,8 +15,8 @@ use crate::torture::WAIT_MAX;
 use crate::torture::changes::Folded;
 use crate::torture::process::{Place, Run};
 
-const USER: &str = "Ada_Unique_9f3";
-const WORDS: &str = "zanzibar quokka";
+pub const USER: &str = "Ada_Unique_9f3";
+pub const WORDS: &str = "zanzibar quokka";
 
 fn comment(id: u32, author: &str, body: &str, more: &str) -> String {
     format!(
@@ -28,7 +28,7 @@ fn comment(id: u32, author: &str, body: &str, more: &str) -> String {
 }
 
 /// Records of others and of the user, and whether each is the user's.
-fn lines() -> Vec<(bool, String)> {
+pub fn lines() -> Vec<(bool, String)> {
     let mut lines = vec![];
     for id in 1..400 {
         match id % 9 {
@@ -53,7 +53,7 @@ fn write(path: &Path, lines: impl Iterator<Item = String>) {
 }
 
 /// Files under a folder that hold the user's name or words, in any case.
-fn traces(folder: &Path) -> Vec<String> {
+pub fn traces(folder: &Path) -> Vec<String> {
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -71,7 +71,7 @@ fn traces(folder: &Path) -> Vec<String> {
     found
 }
 
-fn forget(data: &Path) -> serde_json::Value {
+pub fn forget(data: &Path) -> serde_json::Value {
     let ran = Ran::of(eddy(["forget", "reddit:ADA_unique_9f3", "--data-dir"]).arg(data)).ends(0);
     serde_json::from_str(&ran.stdout).expect("one line of JSON")
 }

@@ -5,7 +5,7 @@ mod bad_files;
 pub mod bad_records;
 mod command_line;
 mod data;
-mod durable;
+pub mod durable;
 mod endings;
 mod interrupts;
 mod outputs;

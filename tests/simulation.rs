@@ -11,8 +11,8 @@
 //! has a key depends on its number.
 
 mod life;
-mod rows;
-mod world;
+pub mod rows;
+pub mod world;
 
 use std::process::{Command, Stdio};
 

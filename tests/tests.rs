@@ -13,6 +13,7 @@ mod proof;
 mod random;
 mod rebuild;
 mod replays;
+mod sealed;
 mod show;
 mod simulation;
 mod torture;

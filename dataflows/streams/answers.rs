@@ -9,6 +9,7 @@
 //! its author with the answers that are there; those that come later find nobody. What an answer is at the end of a tick decides whether it
 //! has kept that, whatever it was in between.
 
+use eddy_schemas::sums::Kind;
 use eddy_schemas::{ConversationId, MessageId, Name, Version};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::fold::{Fold, Nothing, fold};
 use crate::inputs::{Update, Updates};
 use crate::map::Map;
 use crate::sorted::SortedBag;
+use crate::sums::Teller;
 
 /// `user` gave (+) or took back (-) answers to `to_user`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -42,14 +44,15 @@ struct Held {
 struct Answers {
     seats: Map<Seat, Held>,
     taken: HashMap<Seat, Option<Name>, foldhash::fast::FixedState>,
-    /// Those of `taken` that this tick changes: before, and as they are.
-    changed: HashMap<Seat, (Version, Option<Version>), foldhash::fast::FixedState>,
+    /// Those of `taken` that this tick changes: before (none: it comes back after a restart), and as they are.
+    changed: HashMap<Seat, (Option<Version>, Option<Version>), foldhash::fast::FixedState>,
     /// What this tick seals. It waits for the last update: until then answers may still come.
     sealed: Vec<Version>,
     /// Answers since they were last said.
     said: Vec<Answer>,
     /// A version that left; most often the next update is its successor, and neither author nor parent changes.
     left: Option<Version>,
+    sums: Teller,
 }
 
 /// What a version answers, and who does so.
@@ -58,6 +61,27 @@ fn answers(version: &Version) -> Option<(Seat, Option<Name>)> {
 }
 
 impl Answers {
+    fn new(sums: Teller) -> Answers {
+        let mut state = Answers { sums, ..Answers::default() };
+        state.sums.restore(Kind::Answers, |key, known| {
+            state.taken.insert((key.id()?, key.id()?), known.maybe_name()?);
+            Ok(())
+        });
+        state
+    }
+
+    fn take(&mut self, seat: Seat, author: Option<Name>) {
+        self.taken.insert(seat, author);
+        self.sums.say(Kind::Answers, |key| key.id(seat.0).id(seat.1), |known| known.maybe_name(author));
+    }
+
+    /// Whom an answer answers that has taken that; it has not any more.
+    fn let_go(&mut self, seat: Seat) -> Option<Option<Name>> {
+        let author = self.taken.remove(&seat)?;
+        self.sums.say(Kind::Answers, |key| key.id(seat.0).id(seat.1), |ended| ended);
+        Some(author)
+    }
+
     fn change(&mut self, version: &Version, diff: i64) {
         let id = (version.conversation, version.id);
         if let Some(&to_user) = self.taken.get(&id).filter(|_| !self.taken.is_empty()) {
@@ -94,21 +118,27 @@ impl Answers {
     /// Forgets a message, and leaves its author with those that answer it.
     fn seal(&mut self, version: &Version) {
         let (conversation, parent) = (version.conversation, version.id);
-        if self.taken.remove(&(conversation, parent)).is_none()
-            && let Some((seat, user)) = answers(version)
-        {
-            self.wait(seat, (version.id, user), -1);
+        if let Some((seat, user)) = answers(version) {
+            let to_user = match self.let_go((conversation, parent)) {
+                Some(author) => author,
+                None => self.wait(seat, (version.id, user), -1),
+            };
+            if let Some((user, to_user)) = user.zip(to_user).filter(|(user, to_user)| user != to_user) {
+                self.sums.say(Kind::Replies, |key| key.name(user).name(to_user), |left| left.int(1));
+            }
+        } else {
+            self.let_go((conversation, parent));
         }
         let Some(slot) = self.seats.find(&(conversation, parent)) else { return };
         let Held { author, waiting } = self.seats.remove(slot);
-        self.taken.extend(waiting.iter().map(|(answer, _)| ((conversation, answer), author)));
+        waiting.iter().for_each(|(answer, _)| self.take((conversation, answer), author));
     }
 
     /// An answer that has taken something changes.
-    fn retake(&mut self, seat: Seat, old: &Version, new: Option<&Version>) {
-        self.change(old, -1);
-        if new.is_none_or(|new| new.parent != old.parent) {
-            self.taken.remove(&seat);
+    fn retake(&mut self, seat: Seat, old: Option<&Version>, new: Option<&Version>) {
+        old.into_iter().for_each(|old| self.change(old, -1));
+        if new.is_none_or(|new| old.is_some_and(|old| new.parent != old.parent)) {
+            self.let_go(seat);
         }
         new.into_iter().for_each(|new| self.change(new, 1));
     }
@@ -148,7 +178,8 @@ impl Fold for Answers {
         }
         let seat = (version.conversation, version.id);
         if !self.taken.is_empty() && self.taken.contains_key(&seat) {
-            self.changed.entry(seat).or_insert((*version, None)).1 = (update.diff > 0).then_some(*version);
+            let asserted = update.diff > 0;
+            self.changed.entry(seat).or_insert(((!asserted).then_some(*version), None)).1 = asserted.then_some(*version);
             return;
         }
         if update.diff < 0 {
@@ -174,15 +205,20 @@ impl Fold for Answers {
     fn close(&mut self, out: &mut Vec<Answer>) {
         self.leave();
         let changed = std::mem::take(&mut self.changed);
-        changed.iter().for_each(|(seat, (old, new))| self.retake(*seat, old, new.as_ref()));
-        std::mem::take(&mut self.sealed).iter().for_each(|version| self.seal(version));
+        changed.iter().for_each(|(seat, (old, new))| self.retake(*seat, old.as_ref(), new.as_ref()));
+        // Most answers are younger than what they answer: those that go in one tick need not take anything first.
+        std::mem::take(&mut self.sealed).iter().rev().for_each(|version| self.seal(version));
         out.append(&mut self.said);
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
 /// Answers as they come and go. All versions in a conversation must meet on one worker.
-pub fn answers_of<'scope>(versions: Updates<'scope>) -> Batches<'scope, Answer> {
-    fold(versions, "Answers", Answers::default())
+pub fn answers_of<'scope>(versions: Updates<'scope>, sums: Teller) -> Batches<'scope, Answer> {
+    fold(versions, "Answers", Answers::new(sums))
 }
 
 #[cfg(test)]

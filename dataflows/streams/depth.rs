@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod iterate;
 
+use eddy_schemas::stored::Malformed;
+use eddy_schemas::sums::Kind;
 use eddy_schemas::{ConversationId, MessageId, Version};
 use hashbrown::HashMap;
 
@@ -14,6 +16,7 @@ use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
 use crate::forest::{Forest, Seat};
 use crate::inputs::{Update, Updates};
+use crate::sums::Teller;
 
 /// The depth of what a conversation holds is now this, and that of what has been sealed since it was said last.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,9 @@ struct Depth {
     changed: HashMap<(ConversationId, MessageId), Option<Version>, foldhash::fast::FixedState>,
     /// What this tick seals. It waits for the last update: until then answers may still come.
     sealed: Vec<Version>,
+    /// What messages have from sealed parents that come back after a restart: that parent, and their depth.
+    restored: HashMap<(ConversationId, MessageId), (MessageId, Option<u32>), foldhash::fast::FixedState>,
+    sums: Teller,
 }
 
 impl Depth {
@@ -54,15 +60,47 @@ impl Depth {
     /// Seals what waits for it; gives the greatest depth of each conversation's.
     fn seal(&mut self) -> HashMap<ConversationId, u32, foldhash::fast::FixedState> {
         let mut deepest = HashMap::default();
-        for version in std::mem::take(&mut self.sealed) {
+        // Most messages are younger than what they answer: those that go in one tick need not take a depth first.
+        for version in std::mem::take(&mut self.sealed).into_iter().rev() {
             let conversation = version.conversation;
             self.touch(conversation);
-            if let Some(depth) = self.forest.seal(conversation.bits(), version.id.bits()).filter(|_| version.is_live()) {
+            if self.forest.is_taken(conversation.bits(), version.id.bits()) {
+                self.say_let_go(conversation, version.id);
+            }
+            let (sums, parent) = (&mut self.sums, version.id);
+            let say_taken = |child: u64, depth: Option<u32>| {
+                let child = MessageId::from_bits(child).expect("it was one");
+                let depth = depth.map(i64::from);
+                sums.say(Kind::Depths, |key| key.id(conversation).id(child), |known| known.id(parent).maybe_int(depth));
+            };
+            if let Some(depth) = self.forest.seal(conversation.bits(), parent.bits(), say_taken).filter(|_| version.is_live()) {
                 let deepest = deepest.entry(conversation).or_insert(depth);
                 *deepest = depth.max(*deepest);
             }
         }
         deepest
+    }
+
+    fn say_let_go(&mut self, conversation: ConversationId, message: MessageId) {
+        self.sums.say(Kind::Depths, |key| key.id(conversation).id(message), |ended| ended);
+    }
+
+    /// Sets a message that has its depth from a sealed parent, as it is at the end of the tick.
+    fn change(&mut self, conversation: ConversationId, message: MessageId, version: Option<&Version>) {
+        let was_taken = self.forest.is_taken(conversation.bits(), message.bits());
+        self.set(conversation, message, version.map(seat));
+        if was_taken && !self.forest.is_taken(conversation.bits(), message.bits()) {
+            self.say_let_go(conversation, message);
+        }
+    }
+
+    /// A message comes back after a restart: whether it has its depth from a sealed parent.
+    fn restore(&mut self, version: &Version) -> bool {
+        let (conversation, message) = (version.conversation, version.id);
+        let Some((parent, depth)) = self.restored.remove(&(conversation, message)) else { return false };
+        self.touch(conversation);
+        self.forest.set_taken(conversation.bits(), message.bits(), seat(version), parent.bits(), depth);
+        true
     }
 }
 
@@ -94,6 +132,9 @@ impl Fold for Depth {
             self.left = Some(*version);
             return;
         }
+        if !self.restored.is_empty() && self.restore(version) {
+            return;
+        }
         match self.left {
             Some(left) if (left.id, left.conversation) == (version.id, version.conversation) => {
                 self.left = None;
@@ -115,7 +156,7 @@ impl Fold for Depth {
     fn close(&mut self, out: &mut Vec<DepthChange>) {
         self.leave();
         for ((conversation, message), version) in std::mem::take(&mut self.changed) {
-            self.set(conversation, message, version.as_ref().map(seat));
+            self.change(conversation, message, version.as_ref());
         }
         let deepest = self.seal();
         for (conversation, old) in self.touched.drain() {
@@ -125,17 +166,28 @@ impl Fold for Depth {
             }
         }
     }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
+    }
 }
 
 impl Depth {
-    fn new() -> Depth {
-        Depth { forest: Forest::new(), touched: HashMap::default(), left: None, changed: HashMap::default(), sealed: vec![] }
+    fn new(mut sums: Teller) -> Depth {
+        let mut restored = HashMap::default();
+        sums.restore(Kind::Depths, |key, known| {
+            let depth = |depth: i64| u32::try_from(depth).map_err(|_| Malformed);
+            restored.insert((key.id()?, key.id()?), (known.id()?, known.maybe_int()?.map(depth).transpose()?));
+            Ok(())
+        });
+        let (touched, changed) = (HashMap::default(), HashMap::default());
+        Depth { forest: Forest::new(), touched, left: None, changed, sealed: vec![], restored, sums }
     }
 }
 
 /// The depth of each conversation as it changes. All versions in a conversation must meet on one worker.
-pub fn depth<'scope>(versions: Updates<'scope>) -> Batches<'scope, DepthChange> {
-    fold(versions, "Depth", Depth::new())
+pub fn depth<'scope>(versions: Updates<'scope>, sums: Teller) -> Batches<'scope, DepthChange> {
+    fold(versions, "Depth", Depth::new(sums))
 }
 
 #[cfg(test)]
@@ -145,7 +197,7 @@ mod tests {
 
     #[test]
     fn nothing_of_sealed_messages_is_held() {
-        let mut state = Depth::new();
+        let mut state = Depth::new(Teller::default());
         sealed::all(&mut state, |state| assert_eq!(state.forest.len() as i64, sealed::MESSAGES));
         assert!(state.forest.is_empty() && state.forest.depth(MessageId::submission("0").bits()).is_none());
     }

@@ -6,11 +6,14 @@
 use std::cmp::Ordering;
 
 use eddy_schemas::row::Display;
+use eddy_schemas::stored::Malformed;
+use eddy_schemas::sums::{self, Cells, Kind};
 use eddy_schemas::{MessageId, Name};
 
 use crate::calendar::Second;
 use crate::groups::Group;
 use crate::sorted::SortedBag;
+use crate::sums::Teller;
 
 /// What a live message calls its user or community.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Names {
     namings: SortedBag<Naming>,
     /// The greatest of sealed messages.
     sealed: Option<Naming>,
+    /// It was said that a message is sealed.
+    is_said: bool,
 }
 
 impl Names {
@@ -54,13 +59,28 @@ impl Names {
 }
 
 impl Names {
-    /// A live message is sealed: what it said stays, unless a later one says otherwise.
-    pub fn seal(&mut self, created_at: i64, message: MessageId, name: Option<Name>) {
+    /// A live message is sealed: what it said stays, unless a later one says otherwise. Whether there is something to say of it.
+    pub fn seal(&mut self, created_at: i64, message: MessageId, name: Option<Name>) -> bool {
+        let before = self.sealed;
         if !message.is_reddit() {
             let naming = Naming { at: Second::new(created_at), message, name };
             self.namings.change(naming, -1);
             self.sealed = self.sealed.max(Some(naming));
         }
+        !std::mem::replace(&mut self.is_said, true) || self.sealed != before
+    }
+
+    /// Says what sealed messages call `key`.
+    pub fn say(&self, kind: Kind, key: Name, sums: &mut Teller) {
+        let naming = self.sealed.map(|Naming { at, message, name }| sums::Naming { at: at.get(), message, name });
+        sums.say(kind, |out| out.name(key), |left| left.naming(naming));
+    }
+
+    pub fn restore(&mut self, left: &mut Cells) -> Result<(), Malformed> {
+        // One message stands for all that were sealed.
+        (self.messages, self.is_said) = (1, true);
+        self.sealed = left.naming()?.map(|naming| Naming { at: Second::new(naming.at), message: naming.message, name: naming.name });
+        Ok(())
     }
 }
 

@@ -10,11 +10,14 @@
 //! 1. Each change is said with the user's other days as they are at that change, so sums over a history of changes depend on its end alone.
 //! 2. Of a day that is sealed it is not known any more how much was written, since that does not change; of one that is so long ago that no
 //!    day to come tells of it nothing is, but for the user's first.
-//! 3. Day, previous and next are within [`AROUND`] of each other or have nothing to do with each other: no window is longer than half of it.
+//! 3. A day that is so long ago is let go (`diff` 0), where sums are kept: then each view says what it gave, as things are. In the order in
+//!    which days go, what they gave adds up to what there is without those that stay.
+//! 4. Day, previous and next are within [`AROUND`] of each other or have nothing to do with each other: no window is longer than half of it.
 
 use std::ops::Range;
 
 use eddy_schemas::Name;
+use eddy_schemas::sums::Kind;
 
 use crate::batch::Batches;
 use crate::calendar::{self, DAY_S};
@@ -23,6 +26,7 @@ use crate::groups::{Group, Groups};
 use crate::inputs::{Keep, Moment, Moments, Update, Updates};
 use crate::map::Map;
 use crate::sorted::SortedBag;
+use crate::sums::Teller;
 use crate::until::Until;
 
 /// Days before and after a day that are told with it.
@@ -30,7 +34,7 @@ const AROUND: i32 = 64;
 /// Days after a user's first that are told.
 const AFTER_FIRST: i32 = 31;
 
-/// A user came to have a live message on a day in a community (`diff` 1), or has none any more (-1).
+/// A user came to have a live message on a day in a community (`diff` 1), has none any more (-1), or the day is told no more (0).
 #[derive(Clone, Copy, Debug)]
 pub struct PosterDay {
     pub community: Name,
@@ -57,6 +61,11 @@ impl PosterDay {
             after_first: moves.map_or(0, |first| near(first + 1, AFTER_FIRST).fold(0, |bits, at| bits | 1 << at)),
             around: near(day - AROUND, 2 * AROUND).fold(0, |bits, at| bits | 1 << at),
         }
+    }
+
+    /// The day stays as it is, for ever, and is not told any more.
+    pub fn is_let_go(&self) -> bool {
+        self.diff == 0
     }
 
     /// Whether the user's first day there is (or was) this one.
@@ -110,9 +119,11 @@ impl PosterDay {
 /// A user of a community.
 type Poster = (Name, Name);
 
-/// Live messages of a user on a day of a community.
+/// Live messages of a user on a day of a community, and whether it was said that a sealed one is among them.
 #[derive(Default)]
 struct Count(u32);
+
+const SAID: u32 = 1 << 31;
 
 impl<K> Group<K> for Count {
     type Row = ();
@@ -130,16 +141,38 @@ struct State {
     /// Days that messages may still come to or leave; days that such a day tells of.
     open: Until<Poster>,
     told: Until<Poster>,
+    sums: Teller,
 }
 
 fn key(update: &Update) -> Option<(Poster, i32)> {
     let version = &update.version;
-    let (true, Some(community), Some(user)) = (update.live() != 0, version.community, version.user) else { return None };
+    let (true, Some(community), Some(user)) = (version.is_live(), version.community, version.user) else { return None };
     let day = i32::try_from(calendar::day(version.created_at?)).expect("times are within a century");
     Some(((community, user), day))
 }
 
 impl State {
+    fn new(keep: Keep, sums: Teller) -> State {
+        let days = |after: i32| Until::days(keep.messages_s.map(|_| i64::from(after) * DAY_S));
+        let mut state = State { counts: Groups::default(), days: Map::default(), open: days(0), told: days(AROUND), sums };
+        state.sums.restore(Kind::PosterDays, |key, _| {
+            let (poster, day) = ((key.name()?, key.name()?), key.int()? as i32);
+            // One message stands for all that were sealed.
+            state.counts.touch((poster, day)).0 = SAID | 1;
+            Ok(())
+        });
+        state
+    }
+
+    /// Says that a day is told (or no more).
+    fn say(&mut self, (community, user): Poster, day: i32, is_told: bool) {
+        self.sums.say(
+            Kind::PosterDays,
+            |key| key.name(community).name(user).int(day.into()),
+            |known| if is_told { known.int(1) } else { known },
+        );
+    }
+
     fn change(&mut self, poster: Poster, day: i32, diff: i8, out: &mut Vec<PosterDay>) {
         let slot = self.days.slot(poster);
         let days = self.days.at_mut(slot);
@@ -155,7 +188,7 @@ impl State {
         }
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self, out: &mut Vec<PosterDay>) {
         while let Some((day, posters)) = self.open.next_passed() {
             for poster in posters {
                 self.counts.forget(&(poster, day));
@@ -166,7 +199,12 @@ impl State {
             for poster in posters {
                 // It may have come and gone before it was sealed.
                 if let Some(slot) = self.days.find(&poster).filter(|slot| self.days.at(*slot).first() != Some(day)) {
-                    self.days.at_mut(slot).remove(&day);
+                    let days = self.days.at_mut(slot);
+                    // One that came and went before it was sealed is not there.
+                    if days.remove(&day) && self.sums.is_on() {
+                        out.push(PosterDay::new(poster.0, day, 0, days));
+                        self.say(poster, day, false);
+                    }
                 }
             }
         }
@@ -187,6 +225,10 @@ impl Fold for State {
         if let Some(key) = key(update) {
             let count = &mut self.counts.touch(key).0;
             *count = count.checked_add_signed(i32::from(update.diff)).expect("retractions follow assertions");
+            if update.is_sealed() && self.sums.is_on() && *count & SAID == 0 {
+                *count |= SAID;
+                self.say(key.0, key.1, true);
+            }
         }
     }
 
@@ -201,15 +243,17 @@ impl Fold for State {
         let mut moved = vec![];
         self.counts.close(|(poster, day), _, new| moved.push((poster, day, if new.is_some() { 1 } else { -1 })));
         moved.into_iter().for_each(|(poster, day, diff)| self.change(poster, day, diff, out));
-        self.forget();
+        self.forget(out);
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
 /// The days of users. All versions in a community must meet on one worker.
-pub fn poster_days<'scope>(versions: Updates<'scope>, moments: Moments<'scope>, keep: Keep) -> Batches<'scope, PosterDay> {
-    let days = |after: i32| Until::days(keep.messages_s.map(|_| i64::from(after) * DAY_S));
-    let state = State { counts: Groups::default(), days: Map::default(), open: days(0), told: days(AROUND) };
-    fold_with(versions, moments, "PosterDays", state)
+pub fn poster_days<'scope>(versions: Updates<'scope>, moments: Moments<'scope>, keep: Keep, sums: Teller) -> Batches<'scope, PosterDay> {
+    fold_with(versions, moments, "PosterDays", State::new(keep, sums))
 }
 
 #[cfg(test)]
@@ -219,8 +263,7 @@ mod tests {
 
     #[test]
     fn of_sealed_days_each_first_and_what_windows_reach_is_held() {
-        let days = |after: i32| Until::days(Some(i64::from(after) * DAY_S));
-        let mut state = State { counts: Groups::default(), days: Map::default(), open: days(0), told: days(AROUND) };
+        let mut state = State::new(Keep { messages_s: Some(0), ..Keep::default() }, Teller::default());
         let sealed_before = Some(crate::calendar::Second::new(500 * DAY_S));
         sealed::all(&mut state, |state| state.aside(&Moment { watermark: crate::calendar::Second::MAX, sealed_before }));
         assert!(state.counts.is_empty());

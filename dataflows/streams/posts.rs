@@ -14,8 +14,10 @@
 //! A sealed post goes on with the replies that found it held, as they are, for as long as they name it at the end of a tick; one that comes later is
 //! no reply to it. Where a later version makes its id another post, what was sealed stays as it was.
 
+use eddy_schemas::stored::Malformed;
+use eddy_schemas::sums::{Cells, Kind, Writer};
 use eddy_schemas::{ConversationId, MessageId, Name, Version};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batches, flat_map};
@@ -24,6 +26,8 @@ use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::sorted::SortedBag;
+use crate::sums::Teller;
+use crate::views::responses::{DayPost, UNANSWERED, day_post};
 
 /// A live post.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -190,6 +194,45 @@ impl Thread {
     }
 }
 
+/// What a thread keeps of sealed messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Left {
+    /// The post, where that is sealed.
+    post: Option<Post>,
+    /// The earliest response that is.
+    response: Option<Second>,
+}
+
+impl Left {
+    fn write(self, out: Writer<'_>) -> Writer<'_> {
+        let post = self.post;
+        let out = out.maybe_int(post.map(|post| post.created_at.get())).int(post.is_some_and(|post| post.asks).into());
+        let out = out.maybe_name(post.and_then(|post| post.community)).maybe_name(post.and_then(|post| post.user));
+        out.maybe_int(self.response.map(Second::get))
+    }
+
+    fn read(known: &mut Cells) -> Result<Left, Malformed> {
+        let (created_at, asks, community, user) = (known.maybe_int()?, known.int()? != 0, known.maybe_name()?, known.maybe_name()?);
+        let created_at = created_at.map(Second::new);
+        let post = created_at.map(|created_at| Post { community, user, created_at, asks, sealed: true, response_s: None });
+        Ok(Left { post, response: known.maybe_int()?.map(Second::new) })
+    }
+}
+
+impl Thread {
+    fn left(&self) -> Left {
+        Left { post: self.post.filter(|post| post.sealed), response: self.replies.as_ref().and_then(|replies| replies.sealed) }
+    }
+
+    fn restore(&mut self, left: Left, is_submission: bool) {
+        self.post = left.post;
+        let author = left.post.filter(|_| !is_submission).and_then(|post| post.user);
+        if author.is_some() || left.response.is_some() {
+            self.replies = Some(Box::new(Replies { author, replies: SortedBag::new(), sealed: left.response }));
+        }
+    }
+}
+
 impl Group<Place> for Thread {
     type Row = Post;
 
@@ -213,24 +256,114 @@ struct State {
     sealed: Vec<Said>,
     /// Replies to sealed posts that this tick changes: they may come again, others may not.
     left: HashSet<(Place, MessageId), foldhash::fast::FixedState>,
+    /// Live replies that do not count, where that must be known after a restart.
+    out: HashSet<(Place, MessageId), foldhash::fast::FixedState>,
+    /// The open tick brings back what was there before a restart.
+    is_restoring: bool,
+    /// What threads had left before this tick, where that may change.
+    before: HashMap<Place, Left, foldhash::fast::FixedState>,
+    sums: Teller,
 }
 
 impl State {
+    fn new(sums: Teller) -> State {
+        let mut state = State { sums, ..State::default() };
+        state.sums.restore(Kind::Threads, |key, known| {
+            let place = (key.id()?, key.id()?);
+            state.threads.touch(place).restore(Left::read(known)?, place.1.is_submission());
+            Ok(())
+        });
+        state.sums.restore(Kind::LateReplies, |key, _| {
+            state.out.insert(((key.id()?, key.id()?), key.id()?));
+            Ok(())
+        });
+        state
+    }
+
     /// A reply to a sealed post is one that found it held, or none.
     fn is_late(&mut self, said: &Said) -> bool {
         if said.role != Role::Reply {
             return false;
         }
+        let reply = (said.thread, said.message);
+        if self.is_restoring {
+            return self.out.contains(&reply);
+        }
         let thread = self.threads.get(&said.thread);
         let is_sealed = thread.is_some_and(Thread::is_sealed);
         if said.diff > 0 {
-            return is_sealed && !self.left.contains(&(said.thread, said.message));
+            let is_late = is_sealed && !self.left.contains(&reply);
+            if is_late {
+                self.leave_out(reply);
+            }
+            return is_late;
         }
         let is_there = thread.is_some_and(|thread| thread.has(said));
         if is_there && is_sealed {
-            self.left.insert((said.thread, said.message));
+            self.left.insert(reply);
         }
+        self.forget(reply);
         !is_there
+    }
+
+    fn leave_out(&mut self, reply: (Place, MessageId)) {
+        if self.sums.is_on() && self.out.insert(reply) {
+            let ((conversation, post), message) = reply;
+            self.sums.say(Kind::LateReplies, |key| key.id(conversation).id(post).id(message), |known| known.int(1));
+        }
+    }
+
+    /// A live reply is none any more.
+    fn forget(&mut self, reply: (Place, MessageId)) {
+        if !self.out.is_empty() && self.out.remove(&reply) {
+            let ((conversation, post), message) = reply;
+            self.sums.say(Kind::LateReplies, |key| key.id(conversation).id(post).id(message), |ended| ended);
+        }
+    }
+
+    fn change(&mut self, said: &Said) {
+        let thread = self.threads.touch(said.thread);
+        let is_post = matches!(said.role, Role::Post { .. });
+        let mut left_out = vec![];
+        if self.sums.is_on() && (said.diff == 0 || is_post) {
+            self.before.entry(said.thread).or_insert_with(|| thread.left());
+            if is_post && said.diff > 0 && thread.is_sealed() {
+                // Another post: those of the sealed one are no replies to it.
+                let replies = thread.replies.iter().flat_map(|replies| replies.replies.iter());
+                left_out.extend(replies.filter_map(|(.., message)| Some((said.thread, message?))));
+            }
+        }
+        thread.change(said);
+        left_out.into_iter().for_each(|reply| self.leave_out(reply));
+        if said.diff == 0 && !is_post {
+            self.forget((said.thread, said.message));
+        }
+    }
+
+    /// Says what threads have left, where that is not what it was.
+    fn say(&mut self) {
+        for (place, before) in std::mem::take(&mut self.before) {
+            let left = self.threads.get(&place).map(Thread::left).unwrap_or_default();
+            if left != before {
+                let value = if left == Left::default() { None } else { Some(left) };
+                self.sums.say(
+                    Kind::Threads,
+                    |key| key.id(place.0).id(place.1),
+                    |known| value.into_iter().fold(known, |known, left| left.write(known)),
+                );
+            }
+        }
+    }
+}
+
+/// Says of a sealed post that no thread has any more what `responses` has of it.
+fn say_settled(post: Post, sums: &mut Teller) {
+    if let Some(DayPost { community, day, answered_s, .. }) = day_post(Some(post), 0) {
+        sums.say(
+            Kind::Responses,
+            |key| key.int(day.into()).name(community).int(answered_s.map_or(UNANSWERED, i64::from)),
+            |left| left.int(1),
+        );
     }
 }
 
@@ -239,11 +372,15 @@ impl Fold for State {
     type Aside = (MessageId, Option<i64>);
     type Out = PostChange;
 
+    fn opening(&mut self, tick: u64) {
+        self.is_restoring = self.sums.is_restoring(tick);
+    }
+
     fn main(&mut self, said: &Said) {
         if said.diff == 0 {
             self.sealed.push(*said);
         } else if !self.is_late(said) {
-            self.threads.touch(said.thread).change(said);
+            self.change(said);
         }
     }
 
@@ -257,14 +394,21 @@ impl Fold for State {
 
     fn close(&mut self, out: &mut Vec<PostChange>) {
         for said in std::mem::take(&mut self.sealed) {
-            self.threads.touch(said.thread).change(&said);
+            self.change(&said);
         }
         self.left.clear();
+        self.say();
+        let sums = &mut self.sums;
         self.threads.close(|(_, message), old, new| {
             // A sealed post that gives way to another of its id stays where it counted.
-            let old = old.filter(|old| !old.sealed || new.is_some_and(|new| new.sealed));
-            out.push(PostChange { message, old, new });
+            let stays = old.filter(|old| old.sealed && new.is_none_or(|new| !new.sealed));
+            stays.into_iter().for_each(|post| say_settled(post, sums));
+            out.push(PostChange { message, old: old.filter(|_| stays.is_none()), new });
         });
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
@@ -275,5 +419,5 @@ pub fn posts<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, PostChange> {
         let conversation = change.key.conversation;
         conversation.is_submission().then(|| (conversation, change.row.and_then(|row| row.first_response_s)))
     });
-    fold_with(said, responses, "Posts", State::default())
+    fold_with(said, responses, "Posts", State::new(inputs.teller()))
 }

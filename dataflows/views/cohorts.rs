@@ -5,7 +5,8 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Cohorts, CohortsKey};
-use hashbrown::HashSet;
+use eddy_schemas::sums::Kind;
+use hashbrown::{HashMap, HashSet};
 
 use crate::batch::Batches;
 use crate::calendar::Calendar;
@@ -15,6 +16,7 @@ use crate::inputs::{Inputs, Moment};
 use crate::moving::{BEFORE, day_of};
 use crate::outputs::RowChange;
 use crate::streams::poster_days::PosterDay;
+use crate::sums::Teller;
 use crate::until::Until;
 
 pub type Row = Cohorts;
@@ -48,9 +50,36 @@ struct State {
     rows: Until<Name>,
     /// Cohorts by the day on which more of them is shown.
     ahead: Calendar<HashSet<Key, foldhash::fast::FixedState>>,
+    /// What users gave whose days are let go in this tick: it is there already.
+    let_go: HashMap<Key, [i32; AFTER.len()], foldhash::fast::FixedState>,
+    sums: Teller,
 }
 
 impl State {
+    fn new(rows: Until<Name>, mut sums: Teller) -> State {
+        let (cohorts, ahead, let_go) = (Groups::default(), Calendar::default(), HashMap::default());
+        let mut state = State { today: BEFORE, cohorts, rows, ahead, let_go, sums: Teller::default() };
+        sums.restore(Kind::Cohorts, |key, left| {
+            let (day, community) = (key.int()? as i32, key.name()?);
+            let posted = [left.int()? as i32, left.int()? as i32, left.int()? as i32];
+            state.touch((community, day), |cohort| cohort.posted = posted);
+            Ok(())
+        });
+        State { sums, ..state }
+    }
+
+    fn say_let_go(&mut self) {
+        for ((community, day), posted) in std::mem::take(&mut self.let_go) {
+            if !self.rows.has_passed(day) {
+                self.sums.say(
+                    Kind::Cohorts,
+                    |key| key.int(day.into()).name(community),
+                    |left| posted.into_iter().fold(left, |left, posted| left.int(posted.into())),
+                );
+            }
+        }
+    }
+
     /// Changes a cohort as it is today, unless it has left.
     fn touch(&mut self, key: Key, change: impl FnOnce(&mut Cohort)) {
         if self.rows.has_passed(key.1) {
@@ -97,7 +126,10 @@ impl Fold for State {
         };
         match other_first {
             Some(first) if first < day.day => {
-                if let Some(at) = AFTER.iter().position(|after| first + after == day.day) {
+                let at = AFTER.iter().position(|after| first + after == day.day);
+                if let Some(at) = at.filter(|_| day.is_let_go()) {
+                    self.let_go.entry((community, first)).or_default()[at] += 1;
+                } else if let Some(at) = at {
                     self.touch((community, first), |cohort| cohort.posted[at] += diff);
                 }
             }
@@ -130,14 +162,19 @@ impl Fold for State {
         while let Some((day, communities)) = self.rows.next_passed() {
             communities.into_iter().for_each(|community| *self.cohorts.touch((community, day)) = Cohort::default());
         }
+        self.say_let_go();
         // Before any watermark nothing is said; what was touched is said with the first.
         if self.today != BEFORE {
             self.cohorts.close(|(community, day), _, row| out.push(RowChange { key: CohortsKey { community, day: i64::from(day) }, row }));
         }
     }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
+    }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Cohorts>> {
-    let state = State { today: BEFORE, cohorts: Groups::default(), rows: Until::days(inputs.keep.days_s), ahead: Calendar::default() };
+    let state = State::new(Until::days(inputs.keep.days_s), inputs.teller());
     fold_with(inputs.poster_days(), inputs.moments(), "Cohorts", state)
 }

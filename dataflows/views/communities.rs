@@ -1,7 +1,8 @@
 //! `communities`: what was said in each subreddit or chat.
 
-use eddy_schemas::Name;
 use eddy_schemas::rows::{Communities, CommunitiesKey};
+use eddy_schemas::sums::Kind;
+use eddy_schemas::{Name, Version};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::Concat;
 
@@ -12,6 +13,7 @@ use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
 use crate::streams::distinct::distinct;
+use crate::sums::Teller;
 use crate::times::Times;
 
 pub type Row = Communities;
@@ -62,7 +64,41 @@ struct Distinct {
 }
 
 #[derive(Default)]
-struct State(Groups<Name, Community>);
+struct State {
+    communities: Groups<Name, Community>,
+    sums: Teller,
+}
+
+impl State {
+    fn new(sums: Teller) -> State {
+        let mut state = State { sums, ..State::default() };
+        state.sums.restore(Kind::Communities, |key, left| {
+            let community = state.communities.touch(key.name()?);
+            for sum in [&mut community.messages, &mut community.characters, &mut community.removed] {
+                *sum = left.int()?;
+            }
+            community.times.restore(left.maybe_int()?, left.maybe_int()?);
+            Ok(())
+        });
+        state
+    }
+
+    fn seal(&mut self, community: Name, version: &Version) {
+        let created_at = version.created_at.filter(|_| version.is_live());
+        if let Some(created_at) = created_at {
+            self.communities.touch(community).times.seal(Second::new(created_at));
+        }
+        let live = i64::from(version.is_live());
+        self.sums.say(
+            Kind::Communities,
+            |key| key.name(community),
+            |left| {
+                let left = left.int(live).int(live * i64::from(version.characters)).int(1 - live);
+                left.maybe_int(created_at).maybe_int(created_at)
+            },
+        );
+    }
+}
 
 impl Fold for State {
     type Main = Update;
@@ -71,20 +107,22 @@ impl Fold for State {
 
     fn fetch(&self, update: &Update, step: usize) {
         if let Some(community) = update.version.community {
-            self.0.fetch(&community, step);
+            self.communities.fetch(&community, step);
         }
     }
 
     fn fetch_aside(&self, distinct: &Distinct, step: usize) {
-        self.0.fetch(&distinct.community, step);
+        self.communities.fetch(&distinct.community, step);
     }
 
     fn main(&mut self, update: &Update) {
         let version = &update.version;
         let Some(community) = version.community else { return };
-        let community = self.0.touch(community);
+        if update.is_sealed() {
+            return self.seal(community, version);
+        }
+        let community = self.communities.touch(community);
         match version.created_at {
-            Some(created_at) if update.is_sealed() && version.is_live() => community.times.seal(Second::new(created_at)),
             _ if version.tombstone => community.removed += i64::from(update.diff),
             Some(created_at) => {
                 let live = i64::from(update.diff);
@@ -97,13 +135,17 @@ impl Fold for State {
     }
 
     fn aside(&mut self, distinct: &Distinct) {
-        let community = self.0.touch(distinct.community);
+        let community = self.communities.touch(distinct.community);
         community.posters += i64::from(distinct.posters);
         community.conversations += i64::from(distinct.conversations);
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Communities>>) {
-        self.0.close(|community, _, row| out.push(RowChange { key: CommunitiesKey { community }, row }));
+        self.communities.close(|community, _, row| out.push(RowChange { key: CommunitiesKey { community }, row }));
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
@@ -111,7 +153,7 @@ pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Commun
     let posters =
         map(inputs.user_communities(), |pair| Distinct { community: pair.right, posters: pair.diff, conversations: 0 });
     let posters = route(posters, "PostersByCommunity", |distinct: &Distinct| distinct.community.route());
-    let conversations = distinct(inputs.by_community(), "CommunityConversations", |v| Some((v.conversation, v.community?)));
-    let conversations = map(conversations, |pair| Distinct { community: pair.right, posters: 0, conversations: pair.diff });
-    fold_with(inputs.by_community(), posters.concat(conversations), "Communities", State::default())
+    let conversations = distinct(inputs.by_community(), Kind::CommunityConversations, inputs.teller(), |v| Some((v.community?, v.conversation)));
+    let conversations = map(conversations, |pair| Distinct { community: pair.left, posters: 0, conversations: pair.diff });
+    fold_with(inputs.by_community(), posters.concat(conversations), "Communities", State::new(inputs.teller()))
 }

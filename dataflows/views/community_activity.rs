@@ -56,6 +56,10 @@ impl Fold for State {
     type Out = RowChange<CommunityActivity>;
 
     fn main(&mut self, day: &PosterDay) {
+        // What it gave has ended by now.
+        if day.is_let_go() {
+            return;
+        }
         for (at, length) in LENGTHS.into_iter().enumerate() {
             let mut posters = [0; LENGTHS.len()];
             posters[at] = i32::from(day.diff);

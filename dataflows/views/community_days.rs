@@ -9,6 +9,8 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityDays, CommunityDaysKey};
+use eddy_schemas::sums::Kind;
+use hashbrown::HashMap;
 use timely::dataflow::operators::Concat;
 
 use crate::batch::{Batches, map};
@@ -18,6 +20,7 @@ use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Moment, Update};
 use crate::outputs::RowChange;
 use crate::streams::poster_days::PosterDay;
+use crate::sums::Teller;
 use crate::until::Until;
 
 pub type Row = CommunityDays;
@@ -26,7 +29,7 @@ type Key = (Name, i32);
 const WEEK: i32 = 7;
 const MONTH: i32 = 30;
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Day {
     messages: i64,
     posters: i64,
@@ -55,9 +58,45 @@ impl Group<Key> for Day {
 struct State {
     days: Groups<Key, Day>,
     rows: Until<Name>,
+    /// What users gave whose days are let go in this tick: it is there already.
+    let_go: HashMap<Key, Day, foldhash::fast::FixedState>,
+    sums: Teller,
 }
 
 impl State {
+    fn new(rows: Until<Name>, sums: Teller) -> State {
+        let mut state = State { days: Groups::default(), rows, let_go: HashMap::default(), sums };
+        state.sums.restore(Kind::CommunityDays, |key, left| {
+            let (day, community) = (key.int()? as i32, key.name()?);
+            state.rows.add(day, community);
+            let day = state.days.touch((community, day));
+            for sum in [&mut day.messages, &mut day.posters, &mut day.wau, &mut day.mau] {
+                *sum = left.int()?;
+            }
+            Ok(())
+        });
+        state
+    }
+
+    fn say(&mut self, (community, day): Key, left: Day) {
+        if !self.rows.has_passed(day) {
+            self.sums.say(
+                Kind::CommunityDays,
+                |key| key.int(day.into()).name(community),
+                |out| out.int(left.messages).int(left.posters).int(left.wau).int(left.mau),
+            );
+        }
+    }
+
+    /// A user's day that is not the first there is let go.
+    fn let_go(&mut self, day: &PosterDay) {
+        let gave = &mut self.let_go;
+        let key = |at: i32| (day.community, at);
+        gave.entry(key(day.day)).or_default().posters += 1;
+        day.covers(WEEK).for_each(|at| gave.entry(key(at)).or_default().wau += 1);
+        day.covers(MONTH).for_each(|at| gave.entry(key(at)).or_default().mau += 1);
+    }
+
     fn touch(&mut self, community: Name, day: i32, change: impl FnOnce(&mut Day)) {
         if self.rows.has_passed(day) {
             return;
@@ -69,6 +108,9 @@ impl State {
     }
 
     fn day(&mut self, day: &PosterDay) {
+        if day.is_let_go() {
+            return self.let_go(day);
+        }
         let (community, diff) = (day.community, i64::from(day.diff));
         self.touch(community, day.day, |day| day.posters += diff);
         if day.is_first() {
@@ -90,7 +132,7 @@ enum Told {
 
 fn key(update: &Update) -> Option<Key> {
     let version = &update.version;
-    let (community, created_at) = version.community.zip(version.created_at).filter(|_| update.live() != 0)?;
+    let (community, created_at) = version.community.zip(version.created_at).filter(|_| version.is_live())?;
     Some((community, i32::try_from(calendar::day(created_at)).expect("times are within a century")))
 }
 
@@ -113,6 +155,9 @@ impl Fold for State {
 
     fn main(&mut self, update: &Update) {
         if let Some((community, day)) = key(update) {
+            if update.is_sealed() {
+                return self.say((community, day), Day { messages: 1, ..Day::default() });
+            }
             self.touch(community, day, |day| day.messages += update.live());
         }
     }
@@ -128,14 +173,19 @@ impl Fold for State {
         while let Some((day, communities)) = self.rows.next_passed() {
             communities.into_iter().for_each(|community| *self.days.touch((community, day)) = Day::default());
         }
+        std::mem::take(&mut self.let_go).into_iter().for_each(|(key, gave)| self.say(key, gave));
         self.days.close(|(community, day), _, row| {
             out.push(RowChange { key: CommunityDaysKey { community, day: i64::from(day) }, row });
         });
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityDays>> {
     let told = map(inputs.poster_days(), |day| Told::Day(*day)).concat(map(inputs.moments(), |moment| Told::At(*moment)));
-    let state = State { days: Groups::default(), rows: Until::days(inputs.keep.days_s) };
+    let state = State::new(Until::days(inputs.keep.days_s), inputs.teller());
     fold_with(inputs.by_community(), told, "CommunityDays", state)
 }

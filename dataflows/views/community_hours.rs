@@ -4,6 +4,7 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityHours, CommunityHoursKey};
+use eddy_schemas::sums::Kind;
 
 use crate::batch::Batches;
 use crate::calendar::{self, Second};
@@ -12,6 +13,7 @@ use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Keep, Moment, Update};
 use crate::map::Map;
 use crate::outputs::RowChange;
+use crate::sums::Teller;
 use crate::until::Until;
 
 pub type Row = CommunityHours;
@@ -37,14 +39,86 @@ impl Group<Key> for Hour {
 struct State {
     hours: Groups<Key, Hour>,
     rows: Until<Name>,
-    /// Live messages of a user in an hour of a community.
+    /// Live messages of a user in an hour of a community, and whether it was said that a sealed one is among them.
     posters: Map<(Key, Name), u32>,
     open: Until<(Name, Name)>,
+    /// Users of messages that this tick seals. They wait for its end: then their hours may be sealed as a whole.
+    sealed: Vec<(Key, Name)>,
+    sums: Teller,
+}
+
+const SAID: u32 = 1 << 31;
+
+impl State {
+    fn new(rows: Until<Name>, open: Until<(Name, Name)>, sums: Teller) -> State {
+        let (hours, posters, sealed) = (Groups::default(), Map::default(), vec![]);
+        let mut state = State { hours, rows, posters, open, sealed, sums };
+        state.sums.restore(Kind::CommunityHours, |key, left| {
+            let (hour, community) = (key.int()? as i32, key.name()?);
+            state.rows.add(hour, community);
+            let of_hour = state.hours.touch((community, hour));
+            (of_hour.messages, of_hour.posters) = (left.int()?, left.int()?);
+            Ok(())
+        });
+        state.sums.restore(Kind::HourPosters, |key, _| {
+            let (hour, community, user) = (key.int()? as i32, key.name()?, key.name()?);
+            // One message stands for all that were sealed.
+            let slot = state.posters.slot(((community, hour), user));
+            *state.posters.at_mut(slot) = SAID | 1;
+            state.open.add(hour, (community, user));
+            state.rows.add(hour, community);
+            state.hours.touch((community, hour)).posters += 1;
+            Ok(())
+        });
+        state
+    }
+
+    fn say(&mut self, (community, hour): Key, messages: i64, posters: i64) {
+        if !self.rows.has_passed(hour) {
+            let sums = &mut self.sums;
+            sums.say(Kind::CommunityHours, |key| key.int(hour.into()).name(community), |left| left.int(messages).int(posters));
+        }
+    }
+
+    /// Says that a user has written in an hour (or, where that is in its sum by now, no more).
+    fn say_poster(&mut self, (community, hour): Key, user: Name, is_there: bool) {
+        self.sums.say(
+            Kind::HourPosters,
+            |key| key.int(hour.into()).name(community).name(user),
+            |known| if is_there { known.int(1) } else { known },
+        );
+    }
+
+    /// A message is sealed.
+    fn seal(&mut self, key: Key, user: Option<Name>) {
+        self.say(key, 1, 0);
+        self.sealed.extend(user.filter(|_| self.sums.is_on()).map(|user| (key, user)));
+    }
+
+    /// Users of an hour of which all is sealed now.
+    fn settle(&mut self, key: Key, user: Name) {
+        let Some(slot) = self.posters.find(&(key, user)) else { return };
+        let count = self.posters.remove(slot);
+        self.say(key, 0, 1);
+        if count & SAID != 0 {
+            self.say_poster(key, user, false);
+        }
+    }
+
+    fn note(&mut self, key: Key, user: Name) {
+        // Where its hour is settled it is not there any more.
+        let Some(slot) = self.posters.find(&(key, user)) else { return };
+        let count = self.posters.at_mut(slot);
+        if *count & SAID == 0 {
+            *count |= SAID;
+            self.say_poster(key, user, true);
+        }
+    }
 }
 
 fn key(update: &Update) -> Option<Key> {
     let version = &update.version;
-    let (community, created_at) = version.community.zip(version.created_at).filter(|_| update.live() != 0)?;
+    let (community, created_at) = version.community.zip(version.created_at).filter(|_| version.is_live())?;
     Some((community, i32::try_from(calendar::hour(created_at)).expect("times are within a century")))
 }
 
@@ -63,6 +137,9 @@ impl Fold for State {
 
     fn main(&mut self, update: &Update) {
         let Some(key) = key(update) else { return };
+        if update.is_sealed() {
+            return self.seal(key, update.version.user);
+        }
         let (community, live) = (key.0, update.live());
         let came = update.version.user.map_or(0, |user| self.posters.count((key, user), live));
         if came > 0 {
@@ -89,22 +166,23 @@ impl Fold for State {
             communities.into_iter().for_each(|community| *self.hours.touch((community, hour)) = Hour::default());
         }
         while let Some((hour, users)) = self.open.next_passed() {
-            for (community, user) in users {
-                if let Some(slot) = self.posters.find(&((community, hour), user)) {
-                    self.posters.remove(slot);
-                }
-            }
+            users.into_iter().for_each(|(community, user)| self.settle((community, hour), user));
         }
+        std::mem::take(&mut self.sealed).into_iter().for_each(|(key, user)| self.note(key, user));
         self.hours.close(|(community, hour), _, row| {
             out.push(RowChange { key: CommunityHoursKey { community, hour: i64::from(hour) }, row });
         });
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityHours>> {
     let Keep { messages_s, hours_s, .. } = inputs.keep;
     let (rows, open) = (Until::hours(hours_s), Until::hours(messages_s.map(|_| 0)));
-    let state = State { hours: Groups::default(), rows, posters: Map::default(), open };
+    let state = State::new(rows, open, inputs.teller());
     fold_with(inputs.by_community(), inputs.moments(), "CommunityHours", state)
 }
 
@@ -116,7 +194,7 @@ mod tests {
     #[test]
     fn posters_of_sealed_hours_are_not_held() {
         let (rows, open) = (Until::hours(None), Until::hours(Some(0)));
-        let mut state = State { hours: Groups::default(), rows, posters: Map::default(), open };
+        let mut state = State::new(rows, open, Teller::default());
         let sealed_before = Some(Second::new(sealed::MESSAGES * calendar::HOUR_S));
         sealed::all(&mut state, |state| {
             assert_eq!(state.posters.len() as i64, sealed::MESSAGES);

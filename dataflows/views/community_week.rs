@@ -9,15 +9,17 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{CommunityWeek, CommunityWeekKey};
+use eddy_schemas::sums::{Kind, MONTH_DAYS};
 use hashbrown::HashMap;
 
 use crate::batch::Batches;
-use crate::calendar::{self, Calendar};
+use crate::calendar::{self, Calendar, HOUR_S};
 use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Moment, Update};
 use crate::moving::{BEFORE, day_of};
 use crate::outputs::RowChange;
+use crate::sums::Teller;
 
 pub type Row = CommunityWeek;
 
@@ -26,7 +28,7 @@ type Key = (Name, u8);
 /// Messages of one day.
 type Day = HashMap<Key, i32, foldhash::fast::FixedState>;
 
-const DAYS: i32 = 28;
+const DAYS: i32 = MONTH_DAYS as i32;
 const HOURS: i64 = 168;
 /// 1970 began with a Thursday.
 const FIRST_MONDAY: i64 = 4 * 24;
@@ -49,6 +51,46 @@ struct State {
     hours: Groups<Key, Sum>,
     window: Calendar<Day>,
     ahead: Calendar<Day>,
+    sums: Teller,
+}
+
+impl State {
+    fn new(mut sums: Teller) -> State {
+        let (hours, window, ahead) = (Groups::default(), Calendar::default(), Calendar::default());
+        let mut state = State { today: BEFORE, hours, window, ahead, sums: Teller::default() };
+        sums.restore(Kind::CommunityWeek, |key, left| {
+            let (hour, community) = (key.int()?, key.name()?);
+            state.add(community, hour, left.int()?);
+            Ok(())
+        });
+        State { sums, ..state }
+    }
+
+    /// Messages of a community in an hour since 1970 come or go.
+    fn add(&mut self, community: Name, hour: i64, messages: i64) {
+        let day = day(hour);
+        let leaves = day + DAYS + 1;
+        if leaves <= self.today {
+            return;
+        }
+        let key = (community, (hour - FIRST_MONDAY).rem_euclid(HOURS) as u8);
+        let counts = if day < self.today {
+            self.hours.touch(key).0 += messages;
+            self.window.at(leaves.into())
+        } else {
+            self.ahead.at((day + 1).into())
+        };
+        let count = counts.entry(key).or_default();
+        *count += messages as i32;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+/// The day of an hour.
+fn day(hour: i64) -> i32 {
+    i32::try_from(calendar::day(hour * HOUR_S)).expect("times are within a century")
 }
 
 impl Fold for State {
@@ -58,23 +100,12 @@ impl Fold for State {
 
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
-        let (Some(community), Some(created_at), true) = (version.community, version.created_at, live != 0) else { return };
-        let day = i32::try_from(calendar::day(created_at)).expect("times are within a century");
-        let leaves = day + DAYS + 1;
-        if leaves <= self.today {
-            return;
-        }
-        let key = (community, (calendar::hour(created_at) - FIRST_MONDAY).rem_euclid(HOURS) as u8);
-        let counts = if day < self.today {
-            self.hours.touch(key).0 += live;
-            self.window.at(leaves.into())
-        } else {
-            self.ahead.at((day + 1).into())
-        };
-        let count = counts.entry(key).or_default();
-        *count += live as i32;
-        if *count == 0 {
-            counts.remove(&key);
+        let (Some(community), Some(created_at), true) = (version.community, version.created_at, version.is_live()) else { return };
+        let hour = calendar::hour(created_at);
+        if live != 0 {
+            self.add(community, hour, live);
+        } else if day(hour) + DAYS + 1 > self.today {
+            self.sums.say(Kind::CommunityWeek, |key| key.int(hour).name(community), |left| left.int(1));
         }
     }
 
@@ -101,9 +132,12 @@ impl Fold for State {
             out.push(RowChange { key: CommunityWeekKey { community, hour_of_week: i64::from(hour) }, row });
         });
     }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
+    }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<CommunityWeek>> {
-    let state = State { today: BEFORE, hours: Groups::default(), window: Calendar::default(), ahead: Calendar::default() };
-    fold_with(inputs.by_community(), inputs.moments(), "CommunityWeek", state)
+    fold_with(inputs.by_community(), inputs.moments(), "CommunityWeek", State::new(inputs.teller()))
 }

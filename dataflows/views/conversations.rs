@@ -5,6 +5,8 @@
 //! author makes the bag anew. A sealed response settles it: whatever is created later is no earlier one.
 
 use eddy_schemas::rows::{Conversations, ConversationsKey};
+use eddy_schemas::sums::{Cells, Kind};
+use eddy_schemas::stored::Malformed;
 use eddy_schemas::{ConversationId, Name, Version};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::Concat;
@@ -16,6 +18,7 @@ use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
 use crate::sorted::SortedBag;
+use crate::sums::Teller;
 use crate::times::Span;
 
 pub type Row = Conversations;
@@ -147,6 +150,30 @@ impl Conversation {
         }
     }
 
+    /// What is kept of the submission that was sealed last: when it was posted, by whom, and when it was responded to.
+    fn kept(&self) -> Option<(Second, Option<Name>, Option<Second>)> {
+        let opening = self.opening_sealed.as_ref()?;
+        Some((opening.live_at?, opening.submitter, opening.responded_at))
+    }
+
+    fn restore(&mut self, left: &mut Cells) -> Result<(), Malformed> {
+        for sum in [&mut self.messages, &mut self.characters, &mut self.removed] {
+            *sum = left.int()?;
+        }
+        self.sealed.widen_to(left.maybe_int()?, left.maybe_int()?);
+        self.depth_sealed = left.maybe_int()?.and_then(|depth| u32::try_from(depth).ok());
+        // It stands for all that sealed messages and tombstones name: they go on to name it.
+        left.maybe_name()?.into_iter().for_each(|name| self.communities.change(name, 1));
+        Ok(())
+    }
+
+    fn restore_opening(&mut self, left: &mut Cells) -> Result<(), Malformed> {
+        let (live_at, submitter) = (Some(Second::new(left.int()?)), left.maybe_name()?);
+        let responded_at = left.maybe_int()?.map(Second::new);
+        self.opening_sealed = Some(Box::new(Opening { live_at, submitter, others: SortedBag::new(), responded_at }));
+        Ok(())
+    }
+
     fn openings(&mut self) -> impl Iterator<Item = &mut Opening> {
         self.opening.iter_mut().chain(&mut self.opening_sealed).map(|opening| &mut **opening)
     }
@@ -205,6 +232,56 @@ struct State {
     conversations: Groups<ConversationId, Conversation>,
     /// Live messages that this tick seals. They wait for its last update: until then their submission may change.
     sealed: Vec<Version>,
+    sums: Teller,
+}
+
+/// What a message leaves in its conversation.
+#[derive(Default)]
+struct Left {
+    messages: i64,
+    characters: i64,
+    removed: i64,
+    at: Option<i64>,
+    depth: Option<u32>,
+    community: Option<Name>,
+}
+
+impl State {
+    fn new(sums: Teller) -> State {
+        let mut state = State { sums, ..State::default() };
+        state.sums.restore(Kind::Conversations, |key, left| state.conversations.touch(key.id()?).restore(left));
+        state.sums.restore(Kind::Openings, |key, left| state.conversations.touch(key.id()?).restore_opening(left));
+        state
+    }
+
+    fn say(&mut self, conversation: ConversationId, left: &Left) {
+        self.sums.say(
+            Kind::Conversations,
+            |key| key.id(conversation),
+            |out| {
+                let out = out.int(left.messages).int(left.characters).int(left.removed).maybe_int(left.at).maybe_int(left.at);
+                out.maybe_int(left.depth.map(i64::from)).maybe_name(left.community)
+            },
+        );
+    }
+
+    fn seal(&mut self, version: &Version) {
+        let created_at = version.created_at.expect("what lives has a time");
+        let conversation = self.conversations.touch(version.conversation);
+        let before = conversation.kept();
+        conversation.seal(version, Second::new(created_at));
+        let after = conversation.kept();
+        let characters = version.characters.into();
+        let left = Left { messages: 1, characters, at: Some(created_at), community: version.community, ..Left::default() };
+        self.say(version.conversation, &left);
+        if let Some((posted_at, submitter, responded_at)) = after.filter(|_| before != after) {
+            self.sums.say(
+                Kind::Openings,
+                |key| key.id(version.conversation),
+                |left| left.int(posted_at.get()).maybe_name(submitter).maybe_int(responded_at.map(Second::get)),
+            );
+        }
+    }
 }
 
 impl Fold for State {
@@ -225,6 +302,8 @@ impl Fold for State {
         if update.is_sealed() {
             if version.is_live() {
                 self.sealed.push(*version);
+            } else {
+                self.say(version.conversation, &Left { removed: 1, community: version.community, ..Left::default() });
             }
             return;
         }
@@ -240,6 +319,9 @@ impl Fold for State {
     }
 
     fn aside(&mut self, (conversation, told): &(ConversationId, Told)) {
+        if let Told::Depth { sealed: Some(depth), .. } = told {
+            self.say(*conversation, &Left { depth: Some(*depth), ..Left::default() });
+        }
         let conversation = self.conversations.touch(*conversation);
         match told {
             Told::Participants(diff) => conversation.participants += i64::from(*diff),
@@ -253,11 +335,12 @@ impl Fold for State {
     fn close(&mut self, out: &mut Vec<RowChange<Conversations>>) {
         let mut sealed = std::mem::take(&mut self.sealed);
         sealed.sort_unstable_by_key(|version| version.created_at);
-        for version in sealed {
-            let created_at = Second::new(version.created_at.expect("what lives has a time"));
-            self.conversations.touch(version.conversation).seal(&version, created_at);
-        }
+        sealed.iter().for_each(|version| self.seal(version));
         self.conversations.close(|conversation, _, row| out.push(RowChange { key: ConversationsKey { conversation }, row }));
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
@@ -270,7 +353,7 @@ pub(crate) fn build<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChang
     let participants = map(inputs.user_conversations(), |pair| (pair.right, Told::Participants(pair.diff)));
     let participants = route(participants, "ParticipantsByConversation", |(conversation, _): &(ConversationId, Told)| conversation.route());
     let depths = map(inputs.depths(), |change| (change.conversation, Told::Depth { live: change.depth, sealed: change.sealed }));
-    fold_with(inputs.by_conversation(), participants.concat(depths), "Conversations", State::default())
+    fold_with(inputs.by_conversation(), participants.concat(depths), "Conversations", State::new(inputs.teller()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Replies, RepliesKey};
+use eddy_schemas::sums::Kind;
 
 use crate::batch::{Batches, route};
 use crate::fold::{Fold, Nothing, fold};
@@ -9,6 +10,7 @@ use crate::groups::{Group, Groups};
 use crate::inputs::Inputs;
 use crate::outputs::RowChange;
 use crate::streams::answers::{Answer, answers_of};
+use crate::sums::Teller;
 
 pub type Row = Replies;
 
@@ -25,8 +27,23 @@ impl<K> Group<K> for Count {
     }
 }
 
+/// What sealed answers left is said where they are (`streams/answers.rs`).
 #[derive(Default)]
-struct State(Groups<(Name, Name), Count>);
+struct State {
+    pairs: Groups<(Name, Name), Count>,
+    sums: Teller,
+}
+
+impl State {
+    fn new(sums: Teller) -> State {
+        let mut state = State { sums, ..State::default() };
+        state.sums.restore(Kind::Replies, |key, left| {
+            state.pairs.touch((key.name()?, key.name()?)).0 = left.int()?;
+            Ok(())
+        });
+        state
+    }
+}
 
 impl Fold for State {
     type Main = Answer;
@@ -34,19 +51,23 @@ impl Fold for State {
     type Out = RowChange<Replies>;
 
     fn fetch(&self, answer: &Answer, step: usize) {
-        self.0.fetch(&(answer.user, answer.to_user), step);
+        self.pairs.fetch(&(answer.user, answer.to_user), step);
     }
 
     fn main(&mut self, answer: &Answer) {
-        self.0.touch((answer.user, answer.to_user)).0 += answer.diff;
+        self.pairs.touch((answer.user, answer.to_user)).0 += answer.diff;
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Replies>>) {
-        self.0.close(|(user, to_user), _, row| out.push(RowChange { key: RepliesKey { user, to_user }, row }));
+        self.pairs.close(|(user, to_user), _, row| out.push(RowChange { key: RepliesKey { user, to_user }, row }));
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Replies>> {
-    let answers = route(answers_of(inputs.by_conversation()), "AnswersByUser", |answer: &Answer| answer.user.route());
-    fold(answers, "Replies", State::default())
+    let answers = route(answers_of(inputs.by_conversation(), inputs.teller()), "AnswersByUser", |answer: &Answer| answer.user.route());
+    fold(answers, "Replies", State::new(inputs.teller()))
 }

@@ -2,6 +2,7 @@
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{Responses, ResponsesKey};
+use eddy_schemas::sums::Kind;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batches, flat_map, route};
@@ -12,6 +13,7 @@ use crate::inputs::{Inputs, Moment};
 use crate::outputs::RowChange;
 use crate::sorted::SortedBag;
 use crate::streams::posts::{Post, PostChange};
+use crate::sums::Teller;
 use crate::until::Until;
 
 pub type Row = Responses;
@@ -23,14 +25,17 @@ const ANSWERED_S: i64 = 86_400;
 
 /// A post of a day comes (`diff` 1) or goes (-1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct DayPost {
-    community: Name,
-    day: i32,
-    answered_s: Option<i32>,
-    diff: i8,
+pub(crate) struct DayPost {
+    pub community: Name,
+    pub day: i32,
+    pub answered_s: Option<i32>,
+    pub diff: i8,
 }
 
-fn day_post(post: Option<Post>, diff: i8) -> Option<DayPost> {
+/// Seconds that no response takes.
+pub(crate) const UNANSWERED: i64 = -1;
+
+pub(crate) fn day_post(post: Option<Post>, diff: i8) -> Option<DayPost> {
     let post = post?;
     let day = i32::try_from(calendar::day(post.created_at.get())).expect("times are within a century");
     let answered_s = post.response_s.filter(|response| *response <= ANSWERED_S);
@@ -78,6 +83,25 @@ impl Group<Key> for Day {
 struct State {
     days: Groups<Key, Day>,
     rows: Until<Name>,
+    sums: Teller,
+}
+
+impl State {
+    /// Sealed posts come back with their threads; what is restored here are those that no thread has any more (`streams/posts.rs`).
+    fn new(rows: Until<Name>, sums: Teller) -> State {
+        let mut state = State { days: Groups::default(), rows, sums };
+        state.sums.restore(Kind::Responses, |key, left| {
+            let (day, community, answered_s, posts) = (key.int()? as i32, key.name()?, key.int()?, left.int()?);
+            state.rows.add(day, community);
+            let day = state.days.touch((community, day));
+            day.posts += posts;
+            if answered_s != UNANSWERED {
+                (0..posts).for_each(|_| day.answered_s.change(answered_s as i32, 1));
+            }
+            Ok(())
+        });
+        state
+    }
 }
 
 impl Fold for State {
@@ -110,10 +134,14 @@ impl Fold for State {
         }
         self.days.close(|(community, day), _, row| out.push(RowChange { key: ResponsesKey { community, day: i64::from(day) }, row }));
     }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
+    }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Responses>> {
     let posts = route(flat_map(inputs.posts(), changes), "PostsByCommunity", |post: &DayPost| post.community.route());
-    let state = State { days: Groups::default(), rows: Until::days(inputs.keep.days_s) };
+    let state = State::new(Until::days(inputs.keep.days_s), inputs.teller());
     fold_with(posts, inputs.moments(), "Responses", state)
 }

@@ -16,6 +16,7 @@ use std::cmp::{Ordering, Reverse};
 
 use eddy_schemas::Name;
 use eddy_schemas::rows::{TopUsers, TopUsersKey};
+use eddy_schemas::sums::Kind;
 
 use crate::batch::Batches;
 use crate::fold::{Fold, Nothing, fold};
@@ -24,6 +25,7 @@ use crate::inputs::{Inputs, Update};
 use crate::map::Map;
 use crate::outputs::RowChange;
 use crate::sorted::SortedBag;
+use crate::sums::Teller;
 
 pub type Row = TopUsers;
 
@@ -154,6 +156,28 @@ struct State {
     rankings: Map<Name, Ranking>,
     /// Slots of the communities that this tick touched.
     moved: Vec<u32>,
+    sums: Teller,
+}
+
+impl State {
+    fn new(mut sums: Teller) -> State {
+        let mut state = State { sums: Teller::default(), ..State::default() };
+        sums.restore(Kind::TopUsers, |key, left| {
+            state.change(key.name()?, key.name()?, left.int()? as i32);
+            Ok(())
+        });
+        State { sums, ..state }
+    }
+
+    fn change(&mut self, community: Name, user: Name, diff: i32) {
+        let slot = self.rankings.slot(community);
+        let ranking = self.rankings.at_mut(slot);
+        if !ranking.users.is_touched() {
+            self.moved.push(slot);
+        }
+        let count = &mut ranking.users.touch(user).0;
+        *count = count.checked_add_signed(diff).expect("retractions follow assertions");
+    }
 }
 
 impl Fold for State {
@@ -172,13 +196,10 @@ impl Fold for State {
     fn main(&mut self, update: &Update) {
         let version = &update.version;
         if let (true, Some(community), Some(user)) = (version.is_live(), version.community, version.user) {
-            let slot = self.rankings.slot(community);
-            let ranking = self.rankings.at_mut(slot);
-            if !ranking.users.is_touched() {
-                self.moved.push(slot);
+            if update.is_sealed() {
+                return self.sums.say(Kind::TopUsers, |key| key.name(community).name(user), |left| left.int(1));
             }
-            let count = &mut ranking.users.touch(user).0;
-            *count = count.checked_add_signed(i32::from(update.diff)).expect("retractions follow assertions");
+            self.change(community, user, update.diff.into());
         }
     }
 
@@ -200,10 +221,14 @@ impl Fold for State {
             }
         }
     }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
+    }
 }
 
 pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<TopUsers>> {
-    fold(inputs.by_community(), "TopUsers", State::default())
+    fold(inputs.by_community(), "TopUsers", State::new(inputs.teller()))
 }
 
 #[cfg(test)]

@@ -78,6 +78,10 @@ impl Fold for State {
     type Out = RowChange<UserStates>;
 
     fn main(&mut self, day: &PosterDay) {
+        // What it gave has ended by now.
+        if day.is_let_go() {
+            return;
+        }
         let diff = i32::from(day.diff);
         let mut hold = |sum: usize, range: Range<i32>, diff: i32| {
             let mut sums = Sums::default();

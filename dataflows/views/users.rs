@@ -3,8 +3,9 @@
 //! Sums, the extremes of created_at (either end may be retracted until it is sealed) and two distinct counts (from shared
 //! transitions).
 
-use eddy_schemas::Name;
 use eddy_schemas::rows::{Users, UsersKey};
+use eddy_schemas::sums::Kind;
+use eddy_schemas::{Name, Version};
 use timely::dataflow::operators::Concat;
 
 use crate::batch::{Batches, map};
@@ -13,6 +14,7 @@ use crate::fold::{Fold, fold_with};
 use crate::groups::{Group, Groups};
 use crate::inputs::{Inputs, Update};
 use crate::outputs::RowChange;
+use crate::sums::Teller;
 use crate::times::Times;
 
 pub type Row = Users;
@@ -62,7 +64,37 @@ struct Distinct {
 }
 
 #[derive(Default)]
-struct State(Groups<Name, User>);
+struct State {
+    users: Groups<Name, User>,
+    sums: Teller,
+}
+
+impl State {
+    fn new(sums: Teller) -> State {
+        let mut state = State { sums, ..State::default() };
+        state.sums.restore(Kind::Users, |key, left| {
+            let user = state.users.touch(key.name()?);
+            for sum in [&mut user.messages, &mut user.characters, &mut user.score, &mut user.edited] {
+                *sum = left.int()?;
+            }
+            user.times.restore(left.maybe_int()?, left.maybe_int()?);
+            Ok(())
+        });
+        state
+    }
+
+    fn seal(&mut self, user: Name, created_at: i64, version: &Version) {
+        self.users.touch(user).times.seal(Second::new(created_at));
+        self.sums.say(
+            Kind::Users,
+            |key| key.name(user),
+            |left| {
+                let left = left.int(1).int(version.characters.into()).int(version.score.unwrap_or(0)).int(version.edited.into());
+                left.maybe_int(Some(created_at)).maybe_int(Some(created_at))
+            },
+        );
+    }
+}
 
 impl Fold for State {
     type Main = Update;
@@ -71,24 +103,24 @@ impl Fold for State {
 
     fn fetch(&self, update: &Update, step: usize) {
         if let Some(user) = update.version.user {
-            self.0.fetch(&user, step);
+            self.users.fetch(&user, step);
         }
     }
 
     fn fetch_aside(&self, distinct: &Distinct, step: usize) {
-        self.0.fetch(&distinct.user, step);
+        self.users.fetch(&distinct.user, step);
     }
 
     fn main(&mut self, update: &Update) {
         let (version, live) = (&update.version, update.live());
         let (Some(user), Some(created_at)) = (version.user, version.created_at) else { return };
         if update.is_sealed() && version.is_live() {
-            self.0.touch(user).times.seal(Second::new(created_at));
+            self.seal(user, created_at, version);
         }
         if live == 0 {
             return;
         }
-        let user = self.0.touch(user);
+        let user = self.users.touch(user);
         user.messages += live;
         user.characters += live * i64::from(version.characters);
         user.score += live * version.score.unwrap_or(0);
@@ -97,13 +129,17 @@ impl Fold for State {
     }
 
     fn aside(&mut self, distinct: &Distinct) {
-        let user = self.0.touch(distinct.user);
+        let user = self.users.touch(distinct.user);
         user.conversations += i64::from(distinct.conversations);
         user.communities += i64::from(distinct.communities);
     }
 
     fn close(&mut self, out: &mut Vec<RowChange<Users>>) {
-        self.0.close(|user, _, row| out.push(RowChange { key: UsersKey { user }, row }));
+        self.users.close(|user, _, row| out.push(RowChange { key: UsersKey { user }, row }));
+    }
+
+    fn sums(&mut self) -> Option<&mut Teller> {
+        Some(&mut self.sums)
     }
 }
 
@@ -112,7 +148,7 @@ pub fn rows<'scope>(inputs: &Inputs<'scope>) -> Batches<'scope, RowChange<Users>
         map(inputs.user_conversations(), |pair| Distinct { user: pair.left, conversations: pair.diff, communities: 0 });
     let communities =
         map(inputs.user_communities(), |pair| Distinct { user: pair.left, conversations: 0, communities: pair.diff });
-    fold_with(inputs.by_user(), conversations.concat(communities), "Users", State::default())
+    fold_with(inputs.by_user(), conversations.concat(communities), "Users", State::new(inputs.teller()))
 }
 
 #[cfg(test)]
@@ -124,7 +160,7 @@ mod tests {
     fn no_time_of_a_sealed_message_is_held() {
         let mut state = State::default();
         sealed::all(&mut state, |_| {});
-        let user = state.0.get(&Name::of("reddit:sealed0")).expect("it keeps what was given");
+        let user = state.users.get(&Name::of("reddit:sealed0")).expect("it keeps what was given");
         assert_eq!((user.times.held(), user.messages), (0, sealed::MESSAGES / 5));
         assert_eq!(user.row(&Name::of("reddit:sealed0")).map(|row| row.first_at), Some(0));
     }

@@ -50,7 +50,8 @@ pub struct Replay {
     /// Folder for state and temporary files; the one of --output by default
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
-    /// How long messages stay, such as `90d` or `12h` of event time; then only what they gave to sums does
+    /// How long messages stay, such as `90d` or `12h` of event time; then only what they gave to sums does. With --state durable it is the
+    /// state's, and so are --keep-hours, --keep-days and --views: they cannot be changed
     #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
     retention: Kept,
     /// How long rows of hours stay after their end
@@ -140,9 +141,6 @@ pub fn chosen(names: &[String]) -> Vec<&'static Definition> {
 impl Replay {
     pub fn run(self) -> Result<ExitCode, Error> {
         let keep = Keep { messages_s: self.retention.0, hours_s: self.keep_hours.0, days_s: self.keep_days.0 };
-        if keep.messages_s.is_some() && self.state == StateIn::Durable {
-            return Err(Error::Usage("--state durable keeps every message in this version: give --retention none, or --state none".into()));
-        }
         let state = match (self.state, &self.data_dir) {
             (StateIn::None, _) => None,
             (StateIn::Durable, Some(folder)) => {

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use eddy_dataflows::Keep;
 
 use super::demo::address;
+use super::duration::{Kept, kept};
 use super::replay::{FsyncWhen, fsync};
 use super::{Error, chain, print, say};
 use crate::engine::recovery;
@@ -41,6 +43,16 @@ pub struct Run {
     /// Make the state anew from the log, whatever is there; changelogs are written anew, too
     #[arg(long)]
     rebuild: bool,
+    /// How long messages stay, such as `90d` or `12h` of event time, or `none`; then only what they gave to sums does. It is the folder's, and so
+    /// are the next two: once messages were sealed with them they cannot be changed
+    #[arg(long, default_value = "90d", value_name = "TIME", value_parser = kept)]
+    retention: Kept,
+    /// How long rows of hours stay after their end: 90d, or none without a retention, if it is not given
+    #[arg(long, value_name = "TIME", value_parser = kept)]
+    keep_hours: Option<Kept>,
+    /// How long rows of days stay after their end: 730d, or none without a retention, if it is not given
+    #[arg(long, value_name = "TIME", value_parser = kept)]
+    keep_days: Option<Kept>,
     /// Folder for the changes of each view, as lines of JSON; may be given again. The state keeps what a changelog has not got yet
     #[arg(long, value_name = "DIR")]
     changelog: Vec<PathBuf>,
@@ -61,14 +73,22 @@ pub struct Run {
     snapshot_bytes: u32,
 }
 
+/// How long rows stay, where messages do not stay for ever and nothing else is said.
+const KEEP_HOURS_S: i64 = 90 * 86_400;
+const KEEP_DAYS_S: i64 = 730 * 86_400;
+
 impl Run {
     pub fn run(self) -> Result<ExitCode, Error> {
+        let kept = |given: Option<Kept>, default_s: i64| given.map_or(self.retention.0.map(|_| default_s), |given| given.0);
+        let keep =
+            Keep { messages_s: self.retention.0, hours_s: kept(self.keep_hours, KEEP_HOURS_S), days_s: kept(self.keep_days, KEEP_DAYS_S) };
         let (stdin, files): (Vec<_>, Vec<_>) = self.files.into_iter().partition(|file| file == Path::new("-"));
         let config = Config {
             listen: self.listen,
             state: recovery::Config { folder: self.data_dir, fsync: self.fsync.0, snapshot_bytes: self.snapshot_bytes },
             rebuild: self.rebuild,
             workers: usize::from(self.workers),
+            keep,
             files,
             stdin: !stdin.is_empty(),
             changelogs: self.changelog,

@@ -13,6 +13,7 @@
 //! 4. A tick counts if the last frames of all its workers are there. One that does not was never told to anybody; its number is not used
 //!    again.
 //! 5. Frames after the recovery point stay: no snapshot has them.
+//! 6. What operators keep of sealed messages is no part of frames, since those give it again; only snapshots hold it (`sums.rs`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -31,6 +32,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::snapshot::Snapshots;
+use super::sums::Book;
 use super::watermark::{Greatest, Time};
 use crate::cli::chain;
 use crate::journal::{self, Journal};
@@ -56,6 +58,8 @@ pub enum Error {
     Lacks { path: PathBuf, at: u64, until: u64 },
     #[error(transparent)]
     Record(#[from] record::Error),
+    #[error("the state in {folder} has {before}, and is asked for {now}: give what it was begun with, or another --data-dir")]
+    Retention { folder: String, before: String, now: String },
     #[error("what the state refers to could not be written")]
     Referred(#[source] io::Error),
 }
@@ -150,6 +154,8 @@ pub struct Durable {
     snapshots: Mutex<Option<Beside>>,
     /// Who makes snapshots where no thread does.
     asked: Mutex<Option<Keeper>>,
+    /// What is said of sealed messages; none: none ever is.
+    book: Option<Arc<Book>>,
 }
 
 /// Makes snapshots.
@@ -158,6 +164,7 @@ struct Keeper {
     referred: Arc<dyn Referred>,
     recovery_point: Arc<AtomicU64>,
     snapshots: Snapshots,
+    book: Option<Arc<Book>>,
 }
 
 impl Keeper {
@@ -167,10 +174,11 @@ impl Keeper {
     }
 
     fn take(&mut self) -> Result<(), Error> {
-        let upto = self.recovery_point.load(Ordering::Acquire);
+        let book = self.book.as_ref();
+        let upto = self.recovery_point.load(Ordering::Acquire).min(book.map_or(u64::MAX, |book| book.upto()));
         // What a snapshot refers to has no frames that could be read again.
         self.referred.sync().map_err(Error::Referred)?;
-        self.snapshots.take(&self.journal, upto)
+        self.snapshots.take(&self.journal, upto, book.map(|book| &book.said))
     }
 }
 
@@ -241,7 +249,19 @@ impl Durable {
             syncer,
             snapshots: Mutex::default(),
             asked: Mutex::default(),
+            book: None,
         })
+    }
+
+    /// What workers say of sealed messages goes into snapshots, too.
+    pub fn keeping(mut self, book: Option<Book>) -> Durable {
+        self.book = book.map(Arc::new);
+        self
+    }
+
+    /// What is said of sealed messages, where any are.
+    pub fn book(&self) -> Option<&Arc<Book>> {
+        self.book.as_ref()
     }
 
     /// Every sink that is not rebuilt after a restart has, durably, what the ticks up to this one changed. Without such sinks it need not
@@ -253,7 +273,7 @@ impl Durable {
     /// Makes snapshots from now on, beside the work, whenever a segment of the journal is sealed.
     pub fn keep_small(&self, snapshots: Snapshots) -> io::Result<()> {
         let (journal, referred, recovery_point) = (Arc::clone(&self.journal), Arc::clone(&self.referred), Arc::clone(&self.recovery_point));
-        let mut keeper = Keeper { journal, referred, recovery_point, snapshots };
+        let mut keeper = Keeper { journal, referred, recovery_point, snapshots, book: self.book.clone() };
         if self.fsync == Fsync::Asked {
             *self.asked.lock() = Some(keeper);
             return Ok(());
@@ -335,8 +355,13 @@ impl Durable {
     }
 
     /// Says that the rows of a frame were not what this eddy writes.
-    pub fn fail(&self, malformed: Malformed) {
-        self.failed.set(Error::Rows { path: self.journal.path().display().to_string(), source: malformed });
+    pub fn malformed(&self, malformed: Malformed) {
+        self.fail(Error::Rows { path: self.journal.path().display().to_string(), source: malformed });
+    }
+
+    /// Nothing is written any more.
+    pub fn fail(&self, why: Error) {
+        self.failed.set(why);
     }
 
     pub fn has_failed(&self) -> bool {

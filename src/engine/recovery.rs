@@ -3,22 +3,32 @@
 //! ```text
 //!   D/snapshots --versions, some a tick, up to the snapshot's tick--> Engine
 //!   D/state ------later frames: each tick as it was, with its number--> Engine --recovered--> new ticks
+//!
+//!   D/retention.json   what is sealed when, and for which views: where anything is
 //! ```
 //!
 //! # Invariants
 //! 1. A tick after the snapshot is fed by itself: a key that came and went between two of them is said to have gone.
-//! 2. Ticks of the snapshot's parts are at or below its own, so nothing that comes later has a number of theirs.
+//! 2. Where messages are sealed, what they left comes before the snapshot's versions, and is said with the first of them. Retention and views are
+//!    those that the state was begun with: facts of others are not there.
+//! 3. Ticks of the snapshot's parts are at or below its own, so nothing that comes later has a number of theirs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eddy_schemas::stored::{self, Malformed};
+use eddy_dataflows::Keep;
+use eddy_dataflows::views::Definition;
+use eddy_schemas::stored;
+use serde::{Deserialize, Serialize};
 
 use super::durable::{Durable, Fsync, NoRoom, Referred, Ticks};
-use super::snapshot::Snapshots;
+use super::snapshot::{Edit, Snapshots};
+use super::sums::{Book, Said};
 use super::{Engine, Error, durable};
+use crate::cli::duration::text as duration;
 use crate::files::{self, Files};
 use crate::journal::{self, Journal};
+use crate::record;
 
 /// Versions of a snapshot that are fed at once, and in one tick.
 const VERSIONS_A_BATCH: u64 = 1 << 12;
@@ -33,10 +43,76 @@ pub struct Config {
     pub snapshot_bytes: u32,
 }
 
+/// Of `retention.json`. What is newer is refused.
+const FORMAT: u32 = 1;
+
+/// What a state that seals messages was begun with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Retention {
+    views: Vec<String>,
+    messages_s: i64,
+    hours_s: Option<i64>,
+    days_s: Option<i64>,
+}
+
+impl Retention {
+    /// None where every message is kept.
+    pub fn of(views: &[&'static Definition], keep: Keep) -> Option<Retention> {
+        let mut views: Vec<String> = views.iter().map(|definition| definition.view.name.to_owned()).collect();
+        views.sort_unstable();
+        keep.messages_s.map(|messages_s| Retention { views, messages_s, hours_s: keep.hours_s, days_s: keep.days_s })
+    }
+
+    fn keep(&self) -> Keep {
+        Keep { messages_s: Some(self.messages_s), hours_s: self.hours_s, days_s: self.days_s }
+    }
+
+    fn path(folder: &Path) -> PathBuf {
+        folder.join("retention.json")
+    }
+
+    /// That of a folder; none where it keeps every message.
+    fn read(files: &dyn Files, folder: &Path) -> Result<Option<Retention>, durable::Error> {
+        Ok(record::read_in(files, &Self::path(folder), FORMAT)?)
+    }
+
+    /// The folder's from now on, if it is that or the folder has none yet.
+    fn agree(files: &dyn Files, folder: &Path, now: Option<&Retention>) -> Result<(), durable::Error> {
+        let before = Self::read(files, folder)?;
+        let Some(now) = now.filter(|_| before.is_none()) else {
+            let (before, now) = (before.as_ref(), now);
+            if before == now {
+                return Ok(());
+            }
+            let (folder, is_of_views) = (folder.display().to_string(), before.map(Retention::keep) == now.map(Retention::keep));
+            let text = |retention: Option<&Retention>| match retention {
+                None => "no retention".to_owned(),
+                Some(retention) if is_of_views => format!("the views {}", retention.views.join(", ")),
+                Some(retention) => retention.text(),
+            };
+            return Err(durable::Error::Retention { folder, before: text(before), now: text(now) });
+        };
+        let path = Self::path(folder);
+        let failed = |source| durable::Error::Snapshot { path: path.display().to_string(), source };
+        record::write_in(files, &path, FORMAT, now).map_err(failed)
+    }
+
+    /// As the flags are written.
+    fn text(&self) -> String {
+        let time = |seconds: Option<i64>| seconds.map_or_else(|| "none".to_owned(), duration);
+        let [messages, hours, days] = [Some(self.messages_s), self.hours_s, self.days_s].map(time);
+        format!("--retention {messages} --keep-hours {hours} --keep-days {days}")
+    }
+}
+
 /// An opened state that has not been fed to an engine yet.
 pub struct Kept {
+    files: Arc<dyn Files>,
+    folder: PathBuf,
     journal: Arc<Journal>,
     snapshots: Snapshots,
+    /// Messages are sealed.
+    seals: bool,
 }
 
 /// What is about to be fed.
@@ -47,18 +123,31 @@ pub struct Step<'a> {
 }
 
 impl Kept {
-    /// Opens or makes a state.
-    pub fn open(config: &Config) -> Result<Kept, durable::Error> {
-        Self::open_in(&files::disk(), config)
+    /// Opens or makes a state that seals messages as `retention` says.
+    pub fn open(config: &Config, retention: Option<&Retention>) -> Result<Kept, durable::Error> {
+        Self::open_in(&files::disk(), config, retention)
     }
 
-    /// The same among other files than the disk's.
-    pub fn open_in(files: &Arc<dyn Files>, config: &Config) -> Result<Kept, durable::Error> {
+    /// Opens a state to change what it holds, whatever its retention is.
+    pub fn open_to_edit(config: &Config) -> Result<Kept, durable::Error> {
+        let files = files::disk();
+        let retention = Retention::read(&*files, &config.folder)?;
+        Self::open_in(&files, config, retention.as_ref())
+    }
+
+    /// As [`open`](Self::open), among other files than the disk's.
+    pub fn open_in(files: &Arc<dyn Files>, config: &Config, retention: Option<&Retention>) -> Result<Kept, durable::Error> {
         let segments = journal::Config { segment_bytes: config.snapshot_bytes, ..journal::Config::default() };
         let journal = Arc::new(Journal::open_in(Arc::clone(files), &config.folder.join("state"), segments)?);
         let snapshots = Snapshots::open_in(Arc::clone(files), &config.folder.join("snapshots"))?;
         snapshots.check(&journal)?;
-        Ok(Kept { journal, snapshots })
+        // The journal's lock is ours: so is all of the folder.
+        Retention::agree(&**files, &config.folder, retention)?;
+        let snapshots = match retention {
+            Some(retention) => snapshots.sealing(retention.keep()),
+            None => snapshots,
+        };
+        Ok(Kept { files: Arc::clone(files), folder: config.folder.clone(), journal, snapshots, seals: retention.is_some() })
     }
 
     /// Nothing has ever been written.
@@ -77,18 +166,29 @@ impl Kept {
     }
 
     /// As [`Snapshots::rewrite`].
-    pub fn rewrite(
-        &mut self,
-        keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
-        letter: impl FnMut(Vec<u8>) -> Vec<u8>,
-    ) -> Result<(), durable::Error> {
-        self.snapshots.rewrite(&self.journal, keep, letter)
+    pub fn rewrite(&mut self, edit: &mut dyn Edit) -> Result<(), durable::Error> {
+        if self.seals {
+            drop(self.said()?);
+        }
+        self.snapshots.rewrite(&self.journal, edit)
+    }
+
+    /// Where facts of this process go; those of an earlier one are gone.
+    fn said(&self) -> Result<Said, durable::Error> {
+        let dir = self.folder.join("sums");
+        Said::new(Arc::clone(&self.files), &dir).map_err(|source| durable::Error::Snapshot { path: dir.display().to_string(), source })
+    }
+
+    /// Of the snapshot's parts.
+    fn first_tick(&self) -> u64 {
+        self.snapshots.manifest.tick.saturating_sub(self.snapshots.versions() / VERSIONS_A_TICK).max(1)
     }
 
     /// Writes what comes after it.
     pub fn durable(&self, referred: Arc<dyn Referred>, fsync: Fsync, no_room: NoRoom) -> Result<Arc<Durable>, Error> {
+        let book = if self.seals { Some(Book::new(self.said()?, self.snapshots.left(self.first_tick()))) } else { None };
         let durable = Durable::new(Arc::clone(&self.journal), referred, fsync, no_room);
-        durable.map(Arc::new).map_err(|e| Error::Start(e.to_string()))
+        durable.map(|durable| Arc::new(durable.keeping(book))).map_err(|e| Error::Start(e.to_string()))
     }
 
     /// Feeds the engine what is there, and has it kept small from then on; gives what the last tick was made from, empty where there is
@@ -116,8 +216,13 @@ impl Kept {
     /// Feeds the snapshot, some versions a tick: what is not new need not be done at once. False where `look` said so.
     fn versions(&self, engine: &mut Engine, look: &mut impl FnMut(Step) -> bool) -> Result<bool, Error> {
         let (last, past) = (self.snapshots.manifest.tick, &self.snapshots.manifest.past);
-        let mut tick = last.saturating_sub(self.snapshots.versions() / VERSIONS_A_TICK + 1).max(1);
+        let mut tick = self.first_tick();
         let (mut versions, mut count) = (vec![], 0);
+        // What sealed messages left is said in this one, also where no version is.
+        if !look(Step { tick, binding: None }) {
+            return Ok(false);
+        }
+        engine.recover_versions(tick, vec![], past)?;
         let mut snapshot = self.snapshots.read()?;
         while let Some(version) = snapshot.version()? {
             stored::slice(version, &mut versions);

@@ -7,6 +7,7 @@
 //!   runs:  run-7   run-8   run-9            too many: the small ones are merged into one, the newest version of an id wins
 //!
 //!   run:   { crc32 | length | kind | payload }*        kind 1: versions, sorted by their ids (`stored::order`)      2: a dead letter
+//!                                                           3: sealed sums, sorted by kind and key, after everything else
 //! ```
 //!
 //! Made beside the work, from the disk: nobody waits for it.
@@ -16,6 +17,9 @@
 //! 2. Frames go only after the snapshot that has them is named.
 //! 3. A run holds an id once, unless nobody can tell which version wins (`adopt`); that of a later run wins.
 //! 4. Its tick is at or before the recovery point: what comes after is fed tick by tick.
+//! 5. A version of a message that was sealed is not given; it goes where no older run may have another version of it, since that one would
+//!    come back.
+//! 6. With versions go all facts of sealed messages up to its tick, and none of later ones.
 
 pub mod adopt;
 #[cfg(test)]
@@ -28,17 +32,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use eddy_dataflows::Keep;
 use eddy_schemas::frame::{self, Head, Tally};
+use eddy_schemas::parse::known::Known;
 use eddy_schemas::stored::{self, Malformed};
+use eddy_schemas::sums::{self, Fact, Kind, Now};
 use serde::{Deserialize, Serialize};
 
 use super::durable::{Error, Share, Ticks};
+use super::sums::Said;
 use crate::files::{self, Files, Open, Stream};
 use crate::journal::Journal;
 use crate::{pause, record};
 
-/// Of `snapshot.json` and of runs. What is newer is refused.
-const FORMAT: u32 = 2;
+/// Of `snapshot.json` and of runs: 3 where messages are sealed, else 2. What is newer or older is refused.
+const FORMATS: std::ops::RangeInclusive<u32> = 2..=3;
 /// Runs that may be there before some are merged.
 const RUNS_MAX: usize = 8;
 /// About how much a block of a run holds.
@@ -46,6 +54,7 @@ const BLOCK_BYTES: usize = 64 << 10;
 
 const VERSIONS: u8 = 1;
 const LETTER: u8 = 2;
+const SUMS: u8 = 3;
 
 /// What the state was at the end of a tick.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -98,6 +107,9 @@ struct Run {
     number: u64,
     bytes: u64,
     versions: u64,
+    /// Where its sealed sums begin, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sums_at: Option<u64>,
 }
 
 /// The snapshots in a folder.
@@ -107,6 +119,8 @@ pub struct Snapshots {
     pub manifest: Manifest,
     share: Share,
     to_adopt: Vec<adopt::Source>,
+    /// How long what stays, where messages are sealed.
+    keep: Option<Keep>,
 }
 
 impl Snapshots {
@@ -119,10 +133,10 @@ impl Snapshots {
     pub fn open_in(files: Arc<dyn Files>, dir: &Path) -> Result<Snapshots, Error> {
         files.make_folder(dir).map_err(at(dir))?;
         let path = dir.join("snapshot.json");
-        let manifest = record::read_in(&*files, &path, FORMAT)?.unwrap_or_default();
+        let manifest = record::read_since(&*files, &path, FORMATS)?.unwrap_or_default();
         // A killed process may have named a snapshot and not have come to sync that: what it does not name goes only after it.
         files.sync_folder(dir).map_err(at(dir))?;
-        let snapshots = Snapshots { files, dir: dir.to_owned(), manifest, share: Share::WHOLE, to_adopt: vec![] };
+        let snapshots = Snapshots { files, dir: dir.to_owned(), manifest, share: Share::WHOLE, to_adopt: vec![], keep: None };
         snapshots.sweep().map_err(at(dir))?;
         Ok(snapshots)
     }
@@ -130,6 +144,27 @@ impl Snapshots {
     /// Those of a journal that is one of several.
     pub fn among(self, share: Share) -> Snapshots {
         Snapshots { share, ..self }
+    }
+
+    /// Messages are sealed, and what they left comes with the ticks.
+    pub fn sealing(self, keep: Keep) -> Snapshots {
+        Snapshots { keep: Some(keep), ..self }
+    }
+
+    /// What sealed messages have left, from the tick `tick` on.
+    pub fn left(&self, tick: u64) -> Left {
+        let (runs, ticks) = (self.manifest.runs.clone(), (tick, self.manifest.tick));
+        Left { files: Arc::clone(&self.files), dir: self.dir.clone(), runs, now: self.now(), ticks }
+    }
+
+    /// What was created before is sealed.
+    fn sealed_before(&self) -> Option<i64> {
+        self.keep.and(self.manifest.past.time)?.sealed_before
+    }
+
+    fn now(&self) -> Option<Now> {
+        let (keep, time) = (self.keep?, self.manifest.past.time?);
+        Some(Now { watermark: time.watermark, hours_s: keep.hours_s, days_s: keep.days_s })
     }
 
     /// Of the next run: no run has it, not even one of a snapshot that was named and may not be.
@@ -164,20 +199,21 @@ impl Snapshots {
         self.manifest.runs.iter().map(|run| run.versions).sum()
     }
 
-    /// The newest version of each message, then the dead letters.
+    /// The newest version of each message that is not sealed, then the dead letters.
     pub fn read(&self) -> Result<Merge, Error> {
-        Merge::new(&*self.files, &self.dir, &self.manifest.runs)
+        Merge::new(&*self.files, &self.dir, &self.manifest.runs, self.sealed_before())
     }
 
-    /// Makes a snapshot of the ticks up to `upto` in the journal's sealed segments, if there are any, and lets go of their frames.
-    pub fn take(&mut self, journal: &Journal, upto: u64) -> Result<(), Error> {
+    /// Makes a snapshot of the ticks up to `upto` in the journal's sealed segments, if there are any, and lets go of their frames. `said`: what
+    /// sealed messages left in them.
+    pub fn take(&mut self, journal: &Journal, upto: u64, said: Option<&Said>) -> Result<(), Error> {
         self.adopt()?;
-        while self.take_some(journal, upto)? {}
+        while self.take_some(journal, upto, said)? {}
         Ok(())
     }
 
     /// The same of about a segment's ticks, which are in memory meanwhile; false where there are none.
-    fn take_some(&mut self, journal: &Journal, upto: u64) -> Result<bool, Error> {
+    fn take_some(&mut self, journal: &Journal, upto: u64, said: Option<&Said>) -> Result<bool, Error> {
         let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick, upto).among(self.share.journals);
         let mut next = self.manifest.clone();
         let (mut frames, mut letters) = (vec![], vec![]);
@@ -196,6 +232,10 @@ impl Snapshots {
         if next.tick == self.manifest.tick {
             return Ok(false);
         }
+        let mut sums = Sorted::default();
+        if let Some(said) = said {
+            said.read(self.manifest.tick, next.tick, |facts| sums.add(facts))?;
+        }
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame is none"))? {
             run.version(row)?;
@@ -203,48 +243,59 @@ impl Snapshots {
         for letter in letters {
             run.letter(&serde_json::to_vec(&letter).expect("a dead letter is JSON"))?;
         }
+        for fact in Facts(&sums.end()?) {
+            run.fact(fact)?;
+        }
         next.runs.push(run.end()?);
         next.needed = Some(ticks.needed());
         self.publish(next)?;
         // If we crash here, the frames are there twice; those up to the snapshot's tick are left out.
         journal.truncate_before(ticks.needed())?;
+        if let Some(said) = said {
+            said.let_go(self.manifest.tick).map_err(at(&self.dir))?;
+        }
         self.merge()?;
         Ok(true)
     }
 
-    /// Makes one run of all that is there, the journal's ticks too, as [`rewrite_runs`](Self::rewrite_runs) does. What it leaves out is in no
-    /// file any more. External sinks that have not got all of it must be made anew.
-    pub fn rewrite(
-        &mut self,
-        journal: &Journal,
-        keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
-        letter: impl FnMut(Vec<u8>) -> Vec<u8>,
-    ) -> Result<(), Error> {
+    /// Makes all that is there anew, as [`rewrite_runs`](Self::rewrite_runs) does. What it leaves out is in no file any more. External sinks that
+    /// have not got all of it must be made anew.
+    ///
+    /// Where messages are sealed the ticks after the snapshot stay frames, since what those seal is known only once they are fed; else they are
+    /// made part of it.
+    pub fn rewrite(&mut self, journal: &Journal, edit: &mut dyn Edit) -> Result<(), Error> {
+        if self.keep.is_some() {
+            // If we crash here, some frames are edited and some not: the same once more edits the rest.
+            journal.rewrite(|number, frame| edited(journal, number, frame, edit))?;
+            return self.rewrite_runs(edit);
+        }
         journal.roll()?;
-        self.take(journal, u64::MAX)?;
+        self.take(journal, u64::MAX, None)?;
         // What is left of the journal are frames of ticks that were never whole.
         self.manifest.needed = Some(journal.range().end);
-        self.rewrite_runs(keep, letter)?;
+        self.rewrite_runs(edit)?;
         journal.truncate_before(journal.range().end)?;
         Ok(())
     }
 
-    /// Makes one run of all runs: of the versions that `keep` says, and of dead letters as `letter` makes them.
-    pub fn rewrite_runs(
-        &mut self,
-        mut keep: impl FnMut(&[u8]) -> Result<bool, Malformed>,
-        mut letter: impl FnMut(Vec<u8>) -> Vec<u8>,
-    ) -> Result<(), Error> {
+    /// Makes one run of all runs, of what `edit` leaves.
+    pub fn rewrite_runs(&mut self, edit: &mut dyn Edit) -> Result<(), Error> {
         let mut next = self.manifest.clone();
-        let mut merge = Merge::new(&*self.files, &self.dir, &next.runs)?;
+        let mut merge = self.read()?;
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         while let Some(row) = merge.version()? {
-            if keep(row).map_err(|_| damaged(&self.dir, "a version is none"))? {
+            if edit.version(row).map_err(|_| damaged(&self.dir, "a version is none"))? {
                 run.version(row)?;
             }
         }
         while let Some(read) = merge.letter()? {
-            run.letter(&letter(read))?;
+            run.letter(&edit.letter(read))?;
+        }
+        let mut sums = self.left(0).merge(true)?;
+        while let Some(fact) = sums.next()? {
+            if edit.fact(fact).map_err(|_| damaged(&self.dir, "a sealed sum is none"))? {
+                run.fact(fact)?;
+            }
         }
         next.runs = vec![run.end()?];
         self.publish(next)
@@ -262,13 +313,19 @@ impl Snapshots {
             bytes += runs[first].bytes;
         }
         let mut next = self.manifest.clone();
-        let mut merge = Merge::new(&*self.files, &self.dir, &runs[first..])?;
+        // What an older run may bring back must stay.
+        let is_all = first == 0;
+        let mut merge = Merge::new(&*self.files, &self.dir, &runs[first..], self.sealed_before().filter(|_| is_all))?;
+        let mut sums = Left { runs: runs[first..].to_vec(), ..self.left(0) }.merge(is_all)?;
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         while let Some(row) = merge.version()? {
             run.version(row)?;
         }
         while let Some(letter) = merge.letter()? {
             run.letter(&letter)?;
+        }
+        while let Some(fact) = sums.next()? {
+            run.fact(fact)?;
         }
         next.runs.truncate(first);
         next.runs.push(run.end()?);
@@ -279,7 +336,8 @@ impl Snapshots {
     fn publish(&mut self, next: Manifest) -> Result<(), Error> {
         let path = self.dir.join("snapshot.json");
         pause::at("snapshot");
-        record::write_in(&*self.files, &path, FORMAT, &next).map_err(at(&path))?;
+        let format = if self.keep.is_some() { *FORMATS.end() } else { *FORMATS.start() };
+        record::write_in(&*self.files, &path, format, &next).map_err(at(&path))?;
         pause::at("named");
         self.manifest = next;
         self.sweep().map_err(at(&self.dir))
@@ -337,7 +395,7 @@ impl Writer {
         let (new, path) = (dir.join(format!(".new-{}", run_name(number))), dir.join(run_name(number)));
         let file = files.open(&new, Open::New).map_err(at(&new))?;
         let file = BufWriter::with_capacity(1 << 20, Stream::new(file));
-        Ok(Writer { files, file, new, path, block: vec![], run: Run { number, bytes: 0, versions: 0 } })
+        Ok(Writer { files, file, new, path, block: vec![], run: Run { number, bytes: 0, versions: 0, sums_at: None } })
     }
 
     /// `row`: without its length.
@@ -348,13 +406,27 @@ impl Writer {
     }
 
     fn versions_end(&mut self) -> Result<(), Error> {
+        self.block_end(VERSIONS)
+    }
+
+    fn block_end(&mut self, kind: u8) -> Result<(), Error> {
         let block = std::mem::take(&mut self.block);
         if !block.is_empty() {
-            self.write(VERSIONS, &block)?;
+            self.write(kind, &block)?;
         }
         self.block = block;
         self.block.clear();
         Ok(())
+    }
+
+    /// After all versions and letters, in order.
+    fn fact(&mut self, fact: Fact) -> Result<(), Error> {
+        if self.run.sums_at.is_none() {
+            self.versions_end()?;
+            self.run.sums_at = Some(self.run.bytes);
+        }
+        sums::fact(fact, &mut self.block);
+        if self.block.len() >= BLOCK_BYTES { self.block_end(SUMS) } else { Ok(()) }
     }
 
     /// After all versions.
@@ -370,7 +442,7 @@ impl Writer {
     }
 
     fn end(mut self) -> Result<Run, Error> {
-        self.versions_end()?;
+        self.block_end(if self.run.sums_at.is_some() { SUMS } else { VERSIONS })?;
         let Writer { files, file, new, path, run, .. } = self;
         let end = || {
             file.into_inner().map_err(io::IntoInnerError::into_error)?.file.sync()?;
@@ -411,23 +483,20 @@ struct Reader {
 
 impl Reader {
     fn new(files: &dyn Files, dir: &Path, run: &Run) -> Result<Self, Error> {
-        let path = dir.join(run_name(run.number));
-        let file = files.open(&path, Open::Read).map_err(at(&path))?;
-        if file.size().map_err(at(&path))? != run.bytes {
-            return Err(damaged(&path, "its length is another"));
-        }
-        let mut reader = Reader {
-            file: BufReader::with_capacity(256 << 10, Stream::new(file)),
-            path,
-            bytes: run.bytes,
-            left: run.bytes,
-            kind: VERSIONS,
-            block: vec![],
-            row: 0..0,
-            order: 0,
-        };
+        let mut reader = Self::open(files, dir, run, 0, run.sums_at.unwrap_or(run.bytes))?;
         reader.advance()?;
         Ok(reader)
+    }
+
+    /// Of its blocks from `start` to `end`.
+    fn open(files: &dyn Files, dir: &Path, run: &Run, start: u64, end: u64) -> Result<Self, Error> {
+        let path = dir.join(run_name(run.number));
+        let file = files.open(&path, Open::Read).map_err(at(&path))?;
+        if file.size().map_err(at(&path))? != run.bytes || start > end {
+            return Err(damaged(&path, "its length is another"));
+        }
+        let file = BufReader::with_capacity(256 << 10, Stream::from(file, start));
+        Ok(Reader { file, path, bytes: end, left: end - start, kind: VERSIONS, block: vec![], row: 0..0, order: 0 })
     }
 
     /// The current version; none where there is no more.
@@ -506,16 +575,28 @@ impl Reader {
 pub struct Merge {
     runs: Vec<Reader>,
     row: Vec<u8>,
+    /// Of messages that were created before nothing is given.
+    sealed_before: Option<i64>,
 }
 
 impl Merge {
-    fn new(files: &dyn Files, dir: &Path, runs: &[Run]) -> Result<Self, Error> {
+    fn new(files: &dyn Files, dir: &Path, runs: &[Run], sealed_before: Option<i64>) -> Result<Self, Error> {
         let runs = runs.iter().map(|run| Reader::new(files, dir, run)).collect::<Result<_, _>>()?;
-        Ok(Merge { runs, row: vec![] })
+        Ok(Merge { runs, row: vec![], sealed_before })
     }
 
     /// The newest version of the next id, encoded, without its length.
     pub fn version(&mut self) -> Result<Option<&[u8]>, Error> {
+        while self.next_id()? {
+            let at = stored::at(&self.row).map_err(|_| damaged(Path::new("of a snapshot"), "a version"))?;
+            if at.is_none_or(|at| Some(at) >= self.sealed_before) {
+                return Ok(Some(&self.row));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_id(&mut self) -> Result<bool, Error> {
         let mut next: Option<usize> = None;
         for (number, run) in self.runs.iter().enumerate() {
             // Of equal ids the last: that of the newest run.
@@ -523,7 +604,7 @@ impl Merge {
                 next = Some(number);
             }
         }
-        let Some(newest) = next else { return Ok(None) };
+        let Some(newest) = next else { return Ok(false) };
         self.row.clear();
         self.row.extend_from_slice(self.runs[newest].row().expect("it has a version"));
         let (order, id) = (self.runs[newest].order, stored::id(&self.row).expect("looked at when it was met"));
@@ -536,7 +617,7 @@ impl Merge {
                 }
             }
         }
-        Ok(Some(&self.row))
+        Ok(true)
     }
 
     /// The next dead letter, as JSON; after all versions.
@@ -547,5 +628,209 @@ impl Merge {
             }
         }
         Ok(None)
+    }
+}
+
+/// What goes when a snapshot is made anew.
+pub trait Edit {
+    /// Whether a version stays.
+    fn version(&mut self, row: &[u8]) -> Result<bool, Malformed>;
+    /// What becomes of a dead letter.
+    fn letter(&mut self, letter: Vec<u8>) -> Vec<u8>;
+    /// Whether a fact of sealed messages stays.
+    fn fact(&mut self, fact: Fact) -> Result<bool, Malformed>;
+}
+
+/// A frame as an edit leaves it; none where that is as it was.
+fn edited(journal: &Journal, number: u64, frame: &[u8], edit: &mut dyn Edit) -> Result<Option<Vec<u8>>, Error> {
+    let path = || journal.path().display().to_string();
+    let (mut head, mut rest) = Head::decode(frame).map_err(|source| Error::Frame { path: path(), number, source })?;
+    let mut rows = vec![];
+    let malformed = |source| Error::Rows { path: path(), source };
+    while !rest.is_empty() {
+        let (row, after) = stored::split(rest).map_err(malformed)?;
+        if edit.version(row).map_err(malformed)? {
+            stored::slice(row, &mut rows);
+        }
+        rest = after;
+    }
+    for letter in &mut head.letters {
+        let edited = edit.letter(serde_json::to_vec(letter).expect("a dead letter is JSON"));
+        *letter = serde_json::from_slice(&edited).expect("a dead letter stays one");
+    }
+    let mut edited = vec![];
+    head.encode(&mut edited);
+    edited.extend_from_slice(&rows);
+    Ok((edited != frame).then_some(edited))
+}
+
+/// Some facts, one after the other; they were checked.
+struct Facts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Facts<'a> {
+    type Item = Fact<'a>;
+
+    fn next(&mut self) -> Option<Fact<'a>> {
+        let (fact, rest) = (!self.0.is_empty()).then(|| sums::split(self.0).expect("sorted before"))?;
+        self.0 = rest;
+        Some(fact)
+    }
+}
+
+/// Facts as they come are sorted and merged when they are so many bytes.
+const SORTED_BYTES: usize = 32 << 20;
+
+/// What many facts come to.
+#[derive(Default)]
+struct Sorted {
+    known: Known,
+    facts: Vec<u8>,
+    /// So many bytes of the facts are sorted and merged already.
+    merged: usize,
+}
+
+impl Sorted {
+    fn add(&mut self, facts: &[u8]) -> Result<(), Error> {
+        self.facts.extend_from_slice(facts);
+        // Twice as much as there was: so each is looked at a few times only.
+        if self.facts.len() > SORTED_BYTES.max(2 * self.merged) { self.merge() } else { Ok(()) }
+    }
+
+    fn merge(&mut self) -> Result<(), Error> {
+        self.facts = sums::sorted(&self.facts, &mut self.known).map_err(|_| damaged(Path::new("of sealed messages"), "a sum"))?;
+        self.merged = self.facts.len();
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Vec<u8>, Error> {
+        self.merge()?;
+        Ok(self.facts)
+    }
+}
+
+/// What sealed messages have left, as a snapshot has it.
+pub struct Left {
+    files: Arc<dyn Files>,
+    dir: PathBuf,
+    runs: Vec<Run>,
+    now: Option<Now>,
+    /// In which it is to be said again, and the last of those that bring back messages.
+    pub ticks: (u64, u64),
+}
+
+impl Left {
+    /// The share of a worker, by kind, checked.
+    pub fn of(&self, worker: usize, workers: usize) -> Result<BTreeMap<Kind, Vec<u8>>, Error> {
+        let (mut of, mut known) = (BTreeMap::<Kind, Vec<u8>>::new(), Known::default());
+        let mut merge = self.merge(true)?;
+        while let Some(fact) = merge.next()? {
+            let checked = fact.walk(&mut known, |_| {}).and_then(|()| fact.route(&mut known));
+            let route = checked.map_err(|_| damaged(&self.dir, "a sealed sum is none"))?;
+            if route % workers as u64 == worker as u64 {
+                sums::fact(fact, of.entry(fact.kind).or_default());
+            }
+        }
+        Ok(of)
+    }
+
+    /// `is_all`: there is nothing older that a fact may end.
+    fn merge(&self, is_all: bool) -> Result<SumsMerge, Error> {
+        let reader = |run: &Run| Some(SumsReader::new(&*self.files, &self.dir, run, run.sums_at?));
+        let runs = self.runs.iter().filter_map(reader).collect::<Result<_, _>>()?;
+        let known = Known::default();
+        Ok(SumsMerge { runs, now: self.now, is_all, known, dir: self.dir.clone(), kind: None, key: vec![], value: vec![], newer: vec![] })
+    }
+}
+
+/// Reads the sealed sums of a run.
+struct SumsReader {
+    reader: Reader,
+    /// The current fact and what comes after it, in the block.
+    at: usize,
+    next: usize,
+}
+
+impl SumsReader {
+    fn new(files: &dyn Files, dir: &Path, run: &Run, at: u64) -> Result<Self, Error> {
+        let reader = Reader::open(files, dir, run, at, run.bytes)?;
+        let mut reader = SumsReader { reader, at: 0, next: 0 };
+        reader.advance()?;
+        Ok(reader)
+    }
+
+    fn fact(&self) -> Option<Fact<'_>> {
+        let (fact, _) = (self.at < self.next).then(|| sums::split(&self.reader.block[self.at..]).expect("split before"))?;
+        Some(fact)
+    }
+
+    fn advance(&mut self) -> Result<(), Error> {
+        self.at = self.next;
+        if self.at == self.reader.block.len() {
+            (self.at, self.next) = (0, 0);
+            if !self.reader.fill()? {
+                self.reader.block.clear();
+                return Ok(());
+            }
+            if self.reader.kind != SUMS {
+                return Err(damaged(&self.reader.path, "the order of blocks"));
+            }
+        }
+        let block = &self.reader.block;
+        let (_, after) = sums::split(&block[self.at..]).map_err(|_| damaged(&self.reader.path, "a sealed sum"))?;
+        self.next = block.len() - after.len();
+        Ok(())
+    }
+}
+
+/// Sealed sums of some runs, oldest first; each key once.
+struct SumsMerge {
+    runs: Vec<SumsReader>,
+    now: Option<Now>,
+    is_all: bool,
+    known: Known,
+    dir: PathBuf,
+    kind: Option<Kind>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    newer: Vec<u8>,
+}
+
+impl SumsMerge {
+    fn next(&mut self) -> Result<Option<Fact<'_>>, Error> {
+        loop {
+            if !self.merge_next()? {
+                return Ok(None);
+            }
+            let fact = Fact { kind: self.kind.expect("merged"), key: &self.key, value: &self.value };
+            let left = self.now.as_ref().map(|now| fact.has_left(now)).transpose();
+            let left = left.map_err(|_| damaged(&self.dir, "a sealed sum is none"))?.unwrap_or(false);
+            if !(left || self.is_all && fact.is_end()) {
+                break;
+            }
+        }
+        Ok(self.kind.map(|kind| Fact { kind, key: &self.key, value: &self.value }))
+    }
+
+    /// Merges the facts of the next key; false at the end.
+    fn merge_next(&mut self) -> Result<bool, Error> {
+        let Some(first) = self.runs.iter().filter_map(SumsReader::fact).min_by_key(|fact| (fact.kind, fact.key)) else { return Ok(false) };
+        self.key.clear();
+        self.key.extend_from_slice(first.key);
+        let kind = first.kind;
+        self.kind = Some(kind);
+        let mut is_first = true;
+        for run in &mut self.runs {
+            let Some(fact) = run.fact().filter(|fact| fact.kind == kind && fact.key == self.key) else { continue };
+            self.newer.clear();
+            if std::mem::take(&mut is_first) {
+                self.newer.extend_from_slice(fact.value);
+            } else {
+                let merged = sums::merge(kind, &self.value, fact.value, &mut self.known, &mut self.newer);
+                merged.map_err(|_| damaged(&self.dir, "a sealed sum is none"))?;
+            }
+            std::mem::swap(&mut self.value, &mut self.newer);
+            run.advance()?;
+        }
+        Ok(true)
     }
 }

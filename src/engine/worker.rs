@@ -9,7 +9,7 @@ use eddy_dataflows::batch::{Batch, Batches, map, route};
 use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::fold_with;
 use eddy_dataflows::views::{self, Definition};
-use eddy_dataflows::{Inputs, Keep, Outputs};
+use eddy_dataflows::{Inputs, Keep, Outputs, Sums};
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::{Version, stored};
 use timely::WorkerConfig;
@@ -128,6 +128,8 @@ pub struct Watched {
     frontiers: Arc<Frontiers>,
     /// What was said last.
     closed: Option<Option<u64>>,
+    /// What is said of sealed messages, where that is kept.
+    sums: Option<(Rc<Sums>, Arc<Durable>)>,
 }
 
 impl Watched {
@@ -136,15 +138,27 @@ impl Watched {
         let frontier = self.probe.with_frontier(|frontier| frontier.first().copied());
         if self.closed != Some(frontier) {
             self.closed = Some(frontier);
+            self.hand(frontier);
             // Nobody reads outputs any more: the process is ending, and so is this worker.
             let _ = self.outputs.send(Output::Closed { worker: self.index, frontier });
             self.frontiers.closed(self.index, frontier);
+        }
+    }
+
+    /// Hands over what was said of sealed messages in ticks that have closed.
+    fn hand(&self, frontier: Option<u64>) {
+        let Some((sums, durable)) = &self.sums else { return };
+        let book = durable.book().expect("it is where this came from");
+        if let Err(e) = book.hand(self.index, frontier, sums.take(frontier)) {
+            // Until it can be written there is no snapshot, and every frame stays.
+            tracing::warn!(error = %e, "sealed sums wait for room");
         }
     }
 }
 
 /// Builds a worker's dataflow; `index`: among the workers of this process.
 pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Feed>) -> Watched {
+    let sums = plan.durable.as_ref().and_then(|durable| sums(durable, worker.index(), worker.peers()));
     // Nobody reads outputs any more: the process is ending, and so is this worker.
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
@@ -161,11 +175,20 @@ pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Fe
         let winners = fold_with(route(versions, "ByMessage", |version: &Version| version.id.route()), ended, "Ingest", ingest);
         let outputs = plan.outputs.clone();
         let mut rows = Outputs::new(Rc::new(move |tick, changes| send(&outputs, Output::Changes { tick, changes })));
-        views::build(&plan.views, &Inputs::new(scope, winners.clone(), moments).keeping(plan.keep), &mut rows);
+        let inputs = Inputs::new(scope, winners.clone(), moments).keeping(plan.keep).summing(sums.clone());
+        views::build(&plan.views, &inputs, &mut rows);
         rows.watch(winners);
         rows.probe
     });
-    Watched { index, probe, outputs: plan.outputs.clone(), frontiers: Arc::clone(&plan.frontiers), closed: None }
+    let sums = sums.zip(plan.durable.clone());
+    Watched { index, probe, outputs: plan.outputs.clone(), frontiers: Arc::clone(&plan.frontiers), closed: None, sums }
+}
+
+/// What a worker's operators are restored from, and say to, where messages are sealed.
+fn sums(durable: &Durable, worker: usize, workers: usize) -> Option<Rc<Sums>> {
+    let sums = durable.book()?.worker(worker, workers);
+    // It ends the recovery.
+    sums.map_err(|e| durable.fail(e)).ok()
 }
 
 /// The source: parses what the driver sends, one batch a turn, so that the rest of the dataflow keeps pace; and says when a tick has ended.
@@ -287,7 +310,7 @@ impl Source {
                 Ok(version) => versions.push(version),
                 Err(malformed) => {
                     let durable = self.durable.as_ref().expect("frames come from a durable state");
-                    durable.fail(malformed);
+                    durable.malformed(malformed);
                     return None;
                 }
             }

@@ -19,7 +19,7 @@ use eddy_schemas::parse::known::Known;
 use eddy_schemas::scrub::Person;
 use eddy_schemas::stored;
 
-use super::{Done, Error, goes, list, scrub_letter};
+use super::{Done, Error, Without, goes, list, scrub_letter};
 use crate::engine::durable;
 use crate::engine::snapshot::Snapshots;
 use crate::journal::{self, Journal};
@@ -43,22 +43,11 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
             without.map_err(|source| durable::Error::Frame { path: journal.path().display().to_string(), number, source })
         })?;
     }
+    let mut without = Without { person, done: &mut done, places, known };
     for path in there("snapshots") {
-        let keep = |row: &[u8]| {
-            let stays = goes(row, person, &mut known)?;
-            done.versions += u64::from(stays.is_none());
-            places.extend(stays);
-            Ok(stays.is_some())
-        };
-        let letter = |letter: Vec<u8>| match scrub_letter(&letter, person) {
-            Some(scrubbed) => {
-                done.dead_letters += 1;
-                scrubbed
-            }
-            None => letter,
-        };
-        Snapshots::open(&path)?.rewrite_runs(keep, letter)?;
+        Snapshots::open(&path)?.rewrite_runs(&mut without)?;
     }
+    let places = without.places;
     for (number, path) in kept.spools.into_iter().filter(|(_, path)| path.is_file()) {
         let failed = |source| Error::Texts { path: path.clone(), source };
         let spool = Spool::open(&path).map_err(failed)?;

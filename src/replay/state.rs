@@ -23,7 +23,7 @@ use super::{INPUTS_MAX, Interrupt};
 use crate::cli::{Error, chain};
 use crate::engine::durable::{self, Durable, NoRoom};
 pub use crate::engine::recovery::Config as Durability;
-use crate::engine::recovery::Kept;
+use crate::engine::recovery::{Kept, Retention};
 use crate::engine::{self, Engine};
 use crate::record;
 use crate::sink::changelog;
@@ -108,7 +108,8 @@ impl State {
         let folder = &config.folder;
         let files = job.files.iter().map(|path| known(path)).collect::<Result<Vec<_>, Error>>()?;
         std::fs::create_dir_all(folder).map_err(|e| refused(format!("{} cannot be made: {e}", folder.display())))?;
-        let kept = Kept::open(config).map_err(|e| refused(format!("{}{}", chain(&e), advice(&e))))?;
+        let retention = Retention::of(&job.views, job.keep);
+        let kept = Kept::open(config, retention.as_ref()).map_err(|e| refused(format!("{}{}", chain(&e), advice(&e))))?;
         let path = folder.join("replay.json");
         let before: Option<Job> = record::read(&path, FORMAT).map_err(|e| refused(format!("{}{}", chain(&e), advice(&e.into()))))?;
         let mut views: Vec<String> = job.views.iter().map(|definition| definition.view.name.to_owned()).collect();

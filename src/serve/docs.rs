@@ -293,6 +293,14 @@ fn health_schema() -> utoipa::openapi::Object {
     let component = all(component, &["name", "state", "since_ms", "last_error"]);
     let partition =
         ObjectBuilder::new().property("name", string()).property("state", string().enum_values(Some(["active", "idle", "stalled"])));
+    let kept = |what: &str| {
+        let means = format!("How long {what}, seconds of event time; null: for ever.");
+        integer().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).description(Some(means))
+    };
+    let retention = ObjectBuilder::new()
+        .property("messages_s", kept("messages stay, after they were created"))
+        .property("hours_s", kept("rows of hours stay, after those have ended"))
+        .property("days_s", kept("rows of days stay, after those have ended"));
     let watermark = "Event time up to which records are taken to be in, seconds since 1970; 0 before there is any.";
     let health = ObjectBuilder::new()
         .property("status", string().enum_values(Some(["starting", "recovering", "ready", "degraded"])))
@@ -300,9 +308,10 @@ fn health_schema() -> utoipa::openapi::Object {
         .property("uptime_s", integer())
         .property("tick", tick_schema("The last tick that closed; null before the first."))
         .property("watermark", integer().description(Some(watermark)))
+        .property("retention", all(retention, &["messages_s", "hours_s", "days_s"]))
         .property("partitions", ArrayBuilder::new().items(all(partition, &["name", "state"])))
         .property("components", ArrayBuilder::new().items(component));
-    all(health, &["status", "version", "uptime_s", "tick", "watermark", "partitions", "components"]).build()
+    all(health, &["status", "version", "uptime_s", "tick", "watermark", "retention", "partitions", "components"]).build()
 }
 
 fn tick_schema(means: &str) -> ObjectBuilder {

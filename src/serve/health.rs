@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use eddy_dataflows::Keep;
 use serde::Serialize;
 
 use super::problem::{self, Problem};
@@ -23,6 +24,8 @@ struct Health {
     /// Event time up to which records are taken to be in, seconds since 1970; 0 before there is any.
     watermark: i64,
     /// Partitions of the log. The watermark waits for those that are active, and for stalled ones: their source brings nothing.
+    /// How long messages and rows stay.
+    retention: Keep,
     partitions: Vec<Partition>,
     components: Vec<Component>,
 }
@@ -43,7 +46,7 @@ pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, P
 /// Each component's state and last error. Always 200: what should restart or route by an answer asks the other two.
 pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared.count().await;
-    let crate::telemetry::Snapshot { components, watermark, partitions, .. } = shared.telemetry.snapshot();
+    let crate::telemetry::Snapshot { components, watermark, retention, partitions, .. } = shared.telemetry.snapshot();
     let failed = components.iter().any(|component| matches!(component.state, Is::Failed(_)));
     let recovering = components.iter().any(|component| component.state == Is::Recovering);
     let status = if failed {
@@ -57,7 +60,7 @@ pub async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     };
     let uptime_s = shared.telemetry.uptime().as_secs();
     let tick = as_of(shared.telemetry.tick());
-    let health = Health { status, version: env!("CARGO_PKG_VERSION"), uptime_s, tick, watermark, partitions, components };
+    let health = Health { status, version: env!("CARGO_PKG_VERSION"), uptime_s, tick, watermark, retention, partitions, components };
     ([(header::CACHE_CONTROL, "no-store")], Json(health))
 }
 

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use eddy::clock::Manual;
 use eddy::engine::counts::Snapshot;
 use eddy::engine::durable::{Durable, Fsync, NoRoom, Referred};
-use eddy::engine::recovery::{self, Kept};
+use eddy::engine::recovery::{self, Kept, Retention};
 use eddy::engine::{self, Engine, Output, Peers, Raw, parse};
 use eddy::replay::ReplayTexts;
 use eddy::source::dumps::{Limits, Reader};
@@ -135,22 +135,19 @@ impl Run<'_> {
     fn begin(task: &Task) -> Run<'_> {
         let texts = Arc::new(ReplayTexts::new(task.files.clone(), vec![]));
         (0..task.files.len()).for_each(|input| texts.begin(input));
+        let (messages_s, hours_s, days_s) = task.keep;
+        let keep = Keep { messages_s, hours_s, days_s };
+        let views: Vec<_> = VIEWS.iter().collect();
         let kept = task.state.as_ref().map(|folder| {
             let config =
                 recovery::Config { folder: folder.clone(), fsync: Fsync::Within(Duration::from_millis(100)), snapshot_bytes: 16 << 20 };
-            Kept::open(&config).expect("a state")
+            Kept::open(&config, Retention::of(&views, keep).as_ref()).expect("a state")
         });
         let referred: Arc<dyn Referred> = Arc::new(Vec::<Arc<Spool>>::new());
         let within = Fsync::Within(Duration::from_millis(100));
         let durable = kept.as_ref().map(|kept| kept.durable(referred, within, NoRoom::Fails).expect("a state"));
-        let (messages_s, hours_s, days_s) = task.keep;
-        let config = engine::Config {
-            workers: task.workers,
-            tick_records_max: 0,
-            durable: durable.clone(),
-            keep: Keep { messages_s, hours_s, days_s },
-            ..engine::Config::default()
-        };
+        let config =
+            engine::Config { workers: task.workers, tick_records_max: 0, durable: durable.clone(), keep, ..engine::Config::default() };
         let inputs = parse::Inputs {
             names: task.files.iter().map(|path| path.display().to_string()).collect(),
             spools: vec![],

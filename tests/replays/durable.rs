@@ -97,7 +97,7 @@ fn newest(data: &Path) -> Option<(PathBuf, u64)> {
 }
 
 /// Kills a replay once it has written so much more; false where it ended before.
-fn kill_after(child: &mut Child, data: &Path, bytes: u64) -> bool {
+pub fn kill_after(child: &mut Child, data: &Path, bytes: u64) -> bool {
     let (started, enough) = (Instant::now(), written(data) + bytes);
     while written(data) < enough {
         if child.try_wait().expect("a child").is_some() {

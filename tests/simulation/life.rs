@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, unbounded};
 use eddy::clock::Clock;
 use eddy::engine::durable::{Durable, Fsync, NoRoom, Referred, Tick, Ticks};
-use eddy::engine::recovery::{self, Kept};
+use eddy::engine::recovery::{self, Kept, Retention};
 use eddy::engine::snapshot::Snapshots;
 use eddy::engine::{self, Engine, Output, Raw, by_hand, parse};
 use eddy::journal::{self, Journal};
@@ -15,7 +15,7 @@ use eddy::log::Log;
 use eddy::spool::Spool;
 use eddy_schemas::{Changes, stored};
 
-use super::rows::{Rows, views};
+use super::rows::Rows;
 use super::world::{Bug, PARTITION, World};
 
 const STEPS_MAX: usize = 160;
@@ -95,7 +95,8 @@ impl Life {
         let workers = 2 + world.random.below(2);
         let config = engine::Config {
             workers,
-            views: views(),
+            views: world.views(),
+            keep: world.keep,
             tick_records_max: 0,
             durable: Some(Arc::clone(&durable)),
             by_hand: Some(world.random.draw()),
@@ -196,7 +197,7 @@ impl Life {
             return Err(Wrong::Broken(format!("tick {} was told, and the state ends at {tick}", world.told)));
         }
         // What was lost was never safe; its numbers are free again.
-        world.bounds.retain(|made, _| *made <= tick);
+        world.ends_at(tick);
         (world.told, world.safe) = (tick, tick);
         self.check_counts(world)?;
         Ok(())
@@ -204,7 +205,7 @@ impl Life {
 
     /// Everything read is in a closed tick: the counts say so, and each of them once.
     fn check_counts(&self, world: &World) -> Result<(), String> {
-        let (counts, expected) = (self.engine.counts().snapshot(), world.counts(self.bound));
+        let (counts, expected) = (self.engine.counts().snapshot(), world.counts());
         let won = counts.applied + counts.ignored["stale"] + counts.ignored["repeated"];
         let right = counts.adds_up()
             && (counts.read, won, counts.dead_letters()) == (expected.read, expected.accepted, expected.dead.values().sum::<u64>());
@@ -369,7 +370,9 @@ impl State {
         files.make_folder(folder).map_err(|e| said(&e))?;
         if !matches!(world.bug, Some(Bug::Lump | Bug::CutFrames | Bug::ClockInReplay)) {
             let config = recovery::Config { folder: folder.into(), fsync: Fsync::Asked, snapshot_bytes };
-            return Kept::open_in(&files, &config).map(State::Kept).map_err(|e| said(&e));
+            return Kept::open_in(&files, &config, Retention::of(&world.views(), world.keep).as_ref())
+                .map(State::Kept)
+                .map_err(|e| said(&e));
         }
         let config = journal::Config { segment_bytes: snapshot_bytes, sealed_open_max: 2 };
         let journal = Journal::open_in(Arc::clone(&files), &folder.join("state"), config).map_err(|e| said(&e))?;

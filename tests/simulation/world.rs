@@ -11,10 +11,12 @@ use eddy::files::Simulated;
 use eddy::files::simulated::{Done, Fault};
 use eddy::log::texts::LogTexts;
 use eddy::log::{Append, Counts, Log, Memory, Partition, Topic};
+use eddy_dataflows::Keep;
+use eddy_dataflows::views::Definition;
 use eddy_schemas::{Changes, Place};
 
 use super::life::{Ended, Life};
-use super::rows::Rows;
+use super::rows::{Rows, views};
 use crate::generate::{self, NOW, Random, Shape};
 use crate::oracle::parse::{Context, Outcome, records};
 use crate::oracle::{self, Oracle, Tables};
@@ -63,6 +65,8 @@ pub struct Sink {
 pub struct World {
     pub random: Random,
     pub bug: Option<Bug>,
+    /// How long what stays; half of the worlds without a bug seal messages.
+    pub keep: Keep,
     pub files: Simulated,
     pub clock: Arc<Manual>,
     pub log: Arc<Memory>,
@@ -85,8 +89,8 @@ pub struct World {
     /// What happened, hashed.
     trace: u64,
     pub ticks: usize,
-    /// What was recomputed, by the number of records.
-    recomputed: RefCell<BTreeMap<usize, Rc<Tables>>>,
+    /// What was recomputed, by the tick.
+    recomputed: RefCell<BTreeMap<u64, Rc<Tables>>>,
 }
 
 /// The partition that everything is in.
@@ -109,12 +113,14 @@ fn shape() -> Shape {
 impl World {
     pub fn new(seed: u64, bug: Option<Bug>, lying: bool) -> World {
         let mut random = Random(seed ^ 0x51b0_1a7e);
+        let keep = if bug.is_none() && random.chance(50) { keep(&mut random) } else { Keep::default() };
         let log = Arc::new(Memory::new(Counts { reddit: 1, telegram: 1 }));
         let mut coming = generate::history(seed, &shape());
         coming.retain(|line| is_one_record(line));
         coming.reverse();
         World {
             bug,
+            keep,
             files: Simulated::new(random.draw()),
             clock: Arc::new(Manual::new(NOW * 1_000)),
             texts: Arc::new(LogTexts::new(Arc::clone(&log) as _)),
@@ -222,6 +228,12 @@ impl World {
         self.coming.is_empty()
     }
 
+    /// What was made after this tick is lost.
+    pub fn ends_at(&mut self, tick: u64) {
+        self.bounds.retain(|made, _| *made <= tick);
+        self.recomputed.borrow_mut().retain(|made, _| *made <= tick);
+    }
+
     /// How many records the log has.
     pub fn records(&self) -> usize {
         self.came.len()
@@ -237,23 +249,39 @@ impl World {
         self.clock.set(then);
     }
 
-    fn oracle(&self, records: usize) -> Oracle {
+    /// What is recomputed at the end of a tick. (Those without records end with the one before.)
+    fn oracle(&self, tick: u64) -> Oracle {
         let mut oracle = Oracle::new(NOW);
-        self.came[..records].iter().for_each(|(line, at)| oracle.received(line.as_bytes(), *at));
+        if let Some(messages_s) = self.keep.messages_s {
+            oracle = oracle.with_retention(messages_s, self.keep.hours_s, self.keep.days_s);
+        }
+        let mut from = 0;
+        for (_, upto) in self.bounds.range(..=tick) {
+            self.came[from..*upto].iter().for_each(|(line, at)| oracle.received(line.as_bytes(), *at));
+            if *upto > from {
+                oracle.tick();
+            }
+            from = *upto;
+        }
         oracle
     }
 
-    /// What the counts have to be after so many records.
-    pub fn counts(&self, records: usize) -> oracle::Counts {
-        self.oracle(records).counts()
+    /// What the counts have to be after the last tick.
+    pub fn counts(&self) -> oracle::Counts {
+        self.oracle(u64::MAX).counts()
+    }
+
+    /// All of them where messages are sealed; else those of the winning versions alone.
+    pub fn views(&self) -> Vec<&'static Definition> {
+        if self.keep.messages_s.is_some() { eddy_dataflows::VIEWS.iter().collect() } else { views() }
     }
 
     /// Rows have to be those that a recompute gives at that tick.
     pub fn check(&self, whose: &str, tick: u64, rows: &Rows) -> Result<(), String> {
         let records = *self.bounds.get(&tick).ok_or_else(|| format!("{whose}: nobody made a tick {tick}"))?;
-        let recompute = || Rc::new(self.oracle(records).tables());
-        let tables = Rc::clone(self.recomputed.borrow_mut().entry(records).or_insert_with(recompute));
-        match rows.difference(&tables, &*self.texts) {
+        let recompute = || Rc::new(self.oracle(tick).tables());
+        let tables = Rc::clone(self.recomputed.borrow_mut().entry(tick).or_insert_with(recompute));
+        match rows.difference(&self.views(), &tables, &*self.texts) {
             None => Ok(()),
             Some(difference) => Err(format!("{whose}, tick {tick}, {records} records: {difference}")),
         }
@@ -286,8 +314,14 @@ impl World {
     }
 }
 
+fn keep(random: &mut Random) -> Keep {
+    let kept = |random: &mut Random| random.pick(&[None, Some(0), Some(2 * 86_400), Some(40 * 86_400)]);
+    let messages_s = Some(random.pick(&[600, 7_200, 86_400, 5 * 86_400]));
+    Keep { messages_s, hours_s: kept(random), days_s: kept(random) }
+}
+
 /// Whether a line is one record, and the same one at any time that the clock may show.
-fn is_one_record(line: &str) -> bool {
+pub fn is_one_record(line: &str) -> bool {
     let kind = |now| {
         let all = records(line.as_bytes(), Context { now, received_at_ms: Some(NOW * 1_000) });
         let kind = all.first().map(|outcome| match outcome {

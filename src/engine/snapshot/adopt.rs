@@ -41,8 +41,8 @@ impl Source {
     /// Looks at what is in a folder; ticks count up to `until`.
     pub fn look(files: &Arc<dyn Files>, folder: &Path, share: Share, until: u64) -> Result<Source, Error> {
         let (state, snapshots) = (folder.join("state"), folder.join("snapshots"));
-        let manifest = record::read_in(&**files, &snapshots.join("snapshot.json"), super::FORMAT)?.unwrap_or_default();
-        let snapshots = Snapshots { files: Arc::clone(files), dir: snapshots, manifest, share, to_adopt: vec![] };
+        let manifest = record::read_since(&**files, &snapshots.join("snapshot.json"), super::FORMATS)?.unwrap_or_default();
+        let snapshots = Snapshots { files: Arc::clone(files), dir: snapshots, manifest, share, to_adopt: vec![], keep: None };
         let journal = Journal::look_in(Arc::clone(files), &state, journal::Config::default())?;
         if let Some(journal) = &journal {
             snapshots.check(journal)?;

@@ -43,7 +43,7 @@ fn a_snapshot_does_not_go_beyond_the_recovery_point_and_every_later_frame_stays(
     let mut snapshots = Snapshots::open(&dir.path().join("snapshots")).expect("a folder");
     let (mut first, mut most, sealed) = (0, 0, journal.sealed_end());
     for upto in [0, 7, 7, 20, 3, 41, u64::MAX] {
-        snapshots.take(&journal, upto).expect("room");
+        snapshots.take(&journal, upto, None).expect("room");
         let at = snapshots.manifest.tick;
         most = most.max(upto);
         assert!(at <= most, "a snapshot at {at} beyond {most}");
@@ -118,7 +118,7 @@ fn what_is_adopted_of_several_states_is_the_greatest_version_of_each_message() {
                 }
                 journal.append(&[frame]).expect("room");
                 if random.random_range(0..9) == 0 {
-                    snapshots.take(&journal, tick.saturating_sub(2)).expect("room");
+                    snapshots.take(&journal, tick.saturating_sub(2), None).expect("room");
                 }
             }
             journal.sync().expect("room");
@@ -127,7 +127,7 @@ fn what_is_adopted_of_several_states_is_the_greatest_version_of_each_message() {
         }
         let own = Journal::open(&dir.path().join("own/state"), journal::Config::default()).expect("a folder");
         let mut snapshots = Snapshots::open(&dir.path().join("own/snapshots")).expect("a folder").among(share).adopting(sources);
-        snapshots.take(&own, 0).expect("room");
+        snapshots.take(&own, 0, None).expect("room");
         assert!(snapshots.manifest.adopted && snapshots.manifest.tick >= tick);
         for snapshots in [snapshots, Snapshots::open(&dir.path().join("own/snapshots")).expect("a folder")] {
             let mut rows = rows(&snapshots);

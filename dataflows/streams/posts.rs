@@ -261,8 +261,8 @@ impl Fold for State {
         }
         self.left.clear();
         self.threads.close(|(_, message), old, new| {
-            // A sealed post that gives way to another of its id stays where it counted.
-            let old = old.filter(|old| !old.sealed || new.is_some_and(|new| new.sealed));
+            // A sealed post that gives way to another of its id, which may be sealed at once, stays where it counted. (Only that one has its time.)
+            let old = old.filter(|old| !old.sealed || new.is_some_and(|new| new.sealed && new.created_at == old.created_at));
             out.push(PostChange { message, old, new });
         });
     }

@@ -24,8 +24,8 @@ use eddy_schemas::Place;
 
 const SIZES: [u64; 2] = [10_000, 5_000_000];
 /// Ticks of each kind that are counted, and those before.
-const TICKS: u64 = 64;
-const WARM: u64 = 16;
+const TICKS: u64 = 8;
+const WARM: u64 = 8;
 const DAY_S: i64 = 86_400;
 const RETENTION_S: i64 = 90 * DAY_S;
 /// What is held was created in so much of it.

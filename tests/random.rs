@@ -99,6 +99,11 @@ fn a_sealed_question_keeps_the_answers_that_found_it_and_gets_no_others() {
         // The id of a sealed question comes again, as another, and is answered.
         vec![said(11, 1, 11, later - 50, None, "again?", Some(later + 4)), said(12, 7, 15, later - 20, Some(1), "now", None)],
         vec![said(13, 1, 11, later - 40, None, "and again", Some(later + 5))],
+        // It comes again, and is sealed by the same tick.
+        vec![
+            said(14, 2, 11, at + 7_000, None, "once more?", Some(later + 6)),
+            said(15, 8, 13, at + 7_200 + RETENTION_S, None, "time", None),
+        ],
     ];
     for workers in [1, 3] {
         let keep = Keep { messages_s: Some(RETENTION_S), ..Keep::default() };

@@ -400,8 +400,9 @@ impl Fold for State {
         self.say();
         let sums = &mut self.sums;
         self.threads.close(|(_, message), old, new| {
-            // A sealed post that gives way to another of its id stays where it counted.
-            let stays = old.filter(|old| old.sealed && new.is_none_or(|new| !new.sealed));
+            // A sealed post that gives way to another of its id, which may be sealed at once, stays where it counted. (Only that one has its time.)
+            let is_another = |old: &Post| new.is_none_or(|new| !new.sealed || new.created_at != old.created_at);
+            let stays = old.filter(|old| old.sealed && is_another(old));
             stays.into_iter().for_each(|post| say_settled(post, sums));
             out.push(PostChange { message, old: old.filter(|_| stays.is_none()), new });
         });

@@ -108,42 +108,6 @@ fn a_replay_that_seals_and_is_killed_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn a_flipped_bit_in_a_snapshot_that_seals_is_found() {
-    let (place, mut random) = (run::Place::new(), Random(3));
-    let lines = lines(3, 6_000);
-    let file = place.file("lines.ndjson", lines.join("\n") + "\n");
-    let replay = || {
-        let mut command = place.replay(["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "20000", "--data-dir"]);
-        command.arg(place.path("data")).args(RETENTION).arg(&file);
-        command
-    };
-    let snapshots = place.path("data").join("snapshots");
-    // A snapshot is made beside the work: there is one as soon as a replay is there for a while.
-    for _ in 0..20 {
-        Ran::of(&mut replay()).ends(0);
-        let manifest = std::fs::read_to_string(snapshots.join("snapshot.json")).unwrap_or_default();
-        if manifest.contains("sums_at") {
-            break;
-        }
-        std::fs::remove_dir_all(place.path("data")).expect("it is there");
-    }
-    let runs = std::fs::read_dir(&snapshots).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let runs: Vec<_> = runs.filter(|path| path.to_string_lossy().contains("run-")).collect();
-    for flip in 0..16 {
-        let path = random.pick(&runs);
-        let whole = std::fs::read(&path).expect("a run");
-        let (at, mut bytes) = (random.below(whole.len()), whole.clone());
-        bytes[at] ^= 1 << random.below(8);
-        std::fs::write(&path, &bytes).expect("room");
-        let ran = Ran::of(&mut replay()).ends(1);
-        assert!(ran.stderr.contains("damaged"), "flip {flip} in {} at {at}: {}", path.display(), ran.stderr);
-        std::fs::write(&path, &whole).expect("room");
-    }
-    Ran::of(&mut replay()).ends(0);
-    run::equal(&place.tables(), &oracle(&lines).tables(), "as it was");
-}
-
-#[test]
 fn a_live_run_that_seals_and_is_killed_goes_on_as_if_it_had_not_been() {
     let (place, mut random) = (process::Place::new(), Random(11));
     let lines = lines(11, 6_000);

@@ -87,9 +87,8 @@ impl Error {
         use record::Error::Damaged;
         match self {
             Error::Run(run::Error::State(e) | run::Error::Engine(engine::Error::Durable(e))) if e.is_damage() => Some(REBUILD),
-            Error::Run(run::Error::LogLost { .. } | run::Error::Foreign(_)) | Error::Sinks(list::Error::Record(Damaged { .. })) => {
-                Some(REBUILD)
-            }
+            Error::Run(run::Error::LogLost { .. } | run::Error::Foreign(_)) => Some(REBUILD),
+            Error::Sinks(e) if e.is_damage() => Some(REBUILD),
             Error::Run(run::Error::Changelog(e)) if e.is_damage() => Some("remove its folder: it is written anew, whole"),
             Error::Log(log::Error::Journal(Corrupt { .. }) | log::Error::Manifest { .. })
             | Error::Run(run::Error::Log(log::Error::Journal(Corrupt { .. }))) => {

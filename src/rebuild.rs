@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   D/snapshots, D/state     go first: what is left of them if we crash is refused, as it was before, or is an older state
+//!   D/retention.json         goes then: it is agreed upon anew
 //!   D/texts-*, D/replay.json    a replay's: go then
 //!   D/sinks.json, changelogs    go then: changelogs are written anew, whole, when the state is there
 //!   D/log, D/intake, D/forgotten.json    stay
@@ -64,7 +65,8 @@ fn state(folder: &Path) -> Result<(), Error> {
     for name in files.names(&state).map_err(failed(&state))?.into_iter().filter(|name| name != "lock") {
         remove(&state.join(name))?;
     }
-    files.sync_folder(&state).map_err(failed(&state))
+    files.sync_folder(&state).map_err(failed(&state))?;
+    remove(&folder.join("retention.json"))
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

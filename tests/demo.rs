@@ -156,11 +156,12 @@ fn what_cannot_be_started_says_why() {
         }
         text
     };
-    let nowhere = folder.path().join("nowhere");
+    std::fs::write(folder.path().join("file"), "").expect("room");
+    let nowhere = folder.path().join("file/nowhere");
     let text = refused(
         &["--listen", "127.0.0.1:0", "--data-dir", nowhere.to_str().expect("UTF-8")],
         1,
-        &["the demo did not start", "no log can be made in", "No such file"],
+        &["the demo did not start", "no log can be made in", "Not a directory"],
     );
     assert!(!text.contains("ended"), "{text}");
     refused(&["--rate", "-1"], 2, &["invalid value '-1'", "--rate <N>"]);

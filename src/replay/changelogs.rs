@@ -21,6 +21,7 @@ use eddy_dataflows::views::Definition;
 use eddy_schemas::{Cell, Changes};
 
 use super::ReplayTexts;
+use super::state::REBUILD;
 use crate::cli::{Error, chain};
 use crate::engine::durable::Durable;
 use crate::sink::changelog::{self, Changelog, Config, Tick};
@@ -50,12 +51,12 @@ impl Wanted {
         if state.is_none() && self.folders.is_empty() {
             return Ok(vec![]);
         }
-        let refused = |e: &dyn std::error::Error| Error::Usage(chain(e));
+        let refused = |e: &dyn std::error::Error, advice: Option<&str>| Error::Usage(format!("{}{}", chain(e), advice.unwrap_or_default()));
         let list = match state {
             Some(folder) => List::agree(folder, &self.folders, &self.dropped),
             None => List::new(&self.folders),
         };
-        let list: List = list.map_err(|e: list::Error| refused(&e))?;
+        let list: List = list.map_err(|e: list::Error| refused(&e, e.is_damage().then_some(REBUILD)))?;
         let last = list.changelogs.len().saturating_sub(1);
         let config = |(number, folder): (usize, &PathBuf)| Config {
             folder: folder.clone(),
@@ -63,7 +64,8 @@ impl Wanted {
             file_bytes: self.file_bytes,
             rest: if number == last { self.rest } else { Duration::ZERO },
         };
-        let open = |config: Config| Changelog::open(&config).map_err(|e| refused(&e));
+        let anew = "; remove its folder: it is written anew, whole";
+        let open = |config: Config| Changelog::open(&config).map_err(|e| refused(&e, e.is_damage().then_some(anew)));
         list.changelogs.iter().enumerate().map(config).map(open).collect()
     }
 }

@@ -81,8 +81,11 @@ pub(super) struct State {
 
 /// What can be done about it.
 fn advice(e: &durable::Error) -> &'static str {
-    if e.is_damage() { "; with --rebuild the state is made anew from the files" } else { "" }
+    if e.is_damage() { REBUILD } else { "" }
 }
+
+/// What can be done about damage.
+pub(super) const REBUILD: &str = "; with --rebuild the state is made anew from the files";
 
 fn refused(what: String) -> Error {
     Error::Usage(what)

@@ -28,6 +28,13 @@ pub enum Error {
     Unknown(PathBuf),
 }
 
+impl Error {
+    /// The list is not what was written.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Error::Record(record::Error::Damaged { .. }))
+    }
+}
+
 #[derive(Default, Serialize, Deserialize)]
 pub struct List {
     /// Names the state, by chance.

@@ -196,7 +196,7 @@ fn neither_history_nor_starts_make_the_state_grow() {
     whole.is_right(wait(whole.party.start()));
     let decided = bytes(&whole.data(), &["/state/"]);
     println!("{most} bytes of state at most, {end} at the end; frames of all that was decided: {decided}");
-    assert!(2 * most < decided, "{most} bytes of state, {decided} were decided");
+    assert!(2 * end < decided, "{end} bytes of state, {decided} were decided");
     let olds = names(&data, "old-").into_iter().map(|old| data.join(old));
     let folders = olds.flat_map(|old| names(&old, "process-").into_iter().map(move |process| old.join(process)));
     let held = folders.filter(|folder| folder.join("state").exists()).count();

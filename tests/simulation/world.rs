@@ -157,6 +157,8 @@ impl World {
             match ended {
                 Ok(Ended::Finished) if last => break,
                 Ok(Ended::Finished) => calm = true,
+                // What was lied about may be missed only later.
+                Ok(Ended::Stopped) if last && self.lying => break,
                 Ok(Ended::Stopped) if last => return Err("the last life was stopped by nothing".into()),
                 Ok(Ended::Stopped) => {}
                 Ok(Ended::Refused(_)) if self.lying => break,

@@ -61,13 +61,13 @@ impl Bench {
     /// Generates, and brings the store up to date.
     async fn live(&mut self, events: usize) {
         if self.now_ms == START_MS {
-            // Some that ask have waited long enough.
+            // Some that ask have waited long enough, and a day is whole.
             for event in self.generate(events / 2) {
                 if let Some(fact) = event.fact {
                     self.facts.apply(&fact);
                 }
             }
-            self.now_ms += 7 * 3_600_000;
+            self.now_ms += 31 * 3_600_000;
         }
         for event in self.generate(events) {
             if let Some(fact) = event.fact {

@@ -128,15 +128,9 @@ fn list(folder: &Path, person: &Person) -> Result<bool, Error> {
 }
 
 fn forget_state(kept: &mut Kept, folder: &Path, person: &Person, done: &mut Done) -> Result<(), Error> {
-    let mut without = Without { person, done, places: BTreeSet::new(), known: Known::default() };
+    let mut without = Without::new(person, done);
     kept.rewrite(&mut without)?;
-    let Without { places, done, .. } = without;
-    for (number, path) in replay::spools(folder) {
-        let failed = |source| Error::Texts { path: path.clone(), source };
-        let spool = Spool::open(&path).map_err(failed)?;
-        done.texts += spool.blank(|at| places.contains(&Place::new(number, at))).map_err(failed)?;
-    }
-    Ok(())
+    without.blank(replay::spools(folder))
 }
 
 /// Of a version, without its length, where its text is; none: it is the person's, and goes.
@@ -155,6 +149,22 @@ struct Without<'a> {
     /// Of versions that stay.
     places: BTreeSet<Place>,
     known: Known,
+}
+
+impl<'a> Without<'a> {
+    fn new(person: &'a Person, done: &'a mut Done) -> Self {
+        Without { person, done, places: BTreeSet::new(), known: Known::default() }
+    }
+
+    /// Blanks the texts that no version which stays points to: after all versions. Spools come with their numbers among inputs.
+    fn blank(self, spools: impl Iterator<Item = (u32, PathBuf)>) -> Result<(), Error> {
+        for (number, path) in spools {
+            let failed = |source| Error::Texts { path: path.clone(), source };
+            let spool = Spool::open(&path).map_err(failed)?;
+            self.done.texts += spool.blank(|at| self.places.contains(&Place::new(number, at))).map_err(failed)?;
+        }
+        Ok(())
+    }
 }
 
 impl Edit for Without<'_> {

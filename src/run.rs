@@ -35,7 +35,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use parking_lot::{Condvar, Mutex};
@@ -141,8 +141,8 @@ enum Of {
     Snapshot(u64),
     /// It was decided by an earlier process.
     Frames,
-    /// Records of the log by the millisecond of their `received_at`.
-    Log(Vec<(i64, u64)>),
+    /// Records of the log by the millisecond of their `received_at`, and when they were taken from it.
+    Log { received: Vec<(i64, u64)>, taken: Instant },
 }
 
 /// Shared by driver, sink and readers.

@@ -57,6 +57,8 @@ const RATE_WINDOW: Duration = Duration::from_secs(5);
 
 /// Freshness from a millisecond to a minute: what an operator alerts on lies in the middle.
 const FRESHNESS_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+/// The goal of a commit is 20 ms.
+const COMMIT_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.5, 5.0];
 const REQUEST_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
 
 /// One process's telemetry.
@@ -78,6 +80,7 @@ pub struct Telemetry {
     partition_active: IntGaugeVec,
     fresh: Histogram,
     fresh_window: Latencies,
+    commits: Histogram,
     fresh_quantiles: prometheus::GaugeVec,
     rate: Rate,
     states: States,
@@ -163,6 +166,11 @@ impl Telemetry {
                 &FRESHNESS_BUCKETS,
             )),
             fresh_window: Latencies::new(FRESHNESS_WINDOW),
+            commits: valid(Histogram::new(
+                "eddy_tick_commit_seconds",
+                "From a tick's records being taken from the log to its frames being written and its rows visible.",
+                &COMMIT_BUCKETS,
+            )),
             fresh_quantiles: valid(prometheus::GaugeVec::new(
                 Opts::new("eddy_freshness_last_minute_seconds", "Nearest-rank quantiles of freshness over the last 60 s."),
                 &["quantile"],
@@ -191,7 +199,7 @@ impl Telemetry {
                 .const_label("arch", std::env::consts::ARCH),
         ));
         info.set(1);
-        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 17] = [
             Box::new(info),
             Box::new(self.read.clone()),
             Box::new(self.applied.clone()),
@@ -203,6 +211,7 @@ impl Telemetry {
             Box::new(self.watermark_lag.clone()),
             Box::new(self.partition_active.clone()),
             Box::new(self.fresh.clone()),
+            Box::new(self.commits.clone()),
             Box::new(self.fresh_quantiles.clone()),
             Box::new(self.component_ready.clone()),
             Box::new(self.view_rows.clone()),
@@ -298,6 +307,11 @@ impl Telemetry {
         self.fresh.add(after, records);
     }
 
+    /// A tick of the log was committed, `after` its records were taken.
+    pub fn committed(&self, after: Duration) {
+        self.commits.add(after, 1);
+    }
+
     /// A component came into a state. A failure stays visible as its last error after it is ready again.
     pub fn state(&self, component: &'static str, state: State) {
         self.component_ready.with_label_values(&[component]).set(i64::from(state == State::Ready));
@@ -386,6 +400,7 @@ mod tests {
         telemetry.letter(&letter);
         telemetry.closed(2_000);
         telemetry.closed(1_000);
+        telemetry.committed(Duration::from_millis(3));
         telemetry.fresh(Duration::from_millis(20), 99);
         telemetry.fresh(Duration::from_secs(3), 1);
         let snapshot = telemetry.snapshot();
@@ -405,6 +420,7 @@ mod tests {
             "process_resident_memory_bytes ",
             "eddy_freshness_seconds_bucket{le=\"0.025\"} 99",
             "eddy_freshness_seconds_count 100",
+            "eddy_tick_commit_seconds_bucket{le=\"0.005\"} 1",
             "eddy_freshness_last_minute_seconds{quantile=\"0.5\"} 0.02",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

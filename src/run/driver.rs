@@ -66,6 +66,7 @@ impl Driver {
         let (mut seen, mut last) = (0, Instant::now());
         while !self.shared.stops() {
             let dead_letters = self.parts.log.end(DEAD_LETTERS);
+            let taken = Instant::now();
             let (batches, received) = self.read()?;
             let moved = self.look();
             // Without records there is a tick only where the watermark may move without.
@@ -78,7 +79,7 @@ impl Driver {
                 let offsets = bound.offsets.iter().filter(|(_, offset)| *offset > 0).map(|(p, offset)| (p.name(), *offset)).collect();
                 self.engine.bind(Binding { offsets, dead_letters }.text());
             }
-            self.shared.due.lock().push_back(Due { bound, of: Of::Log(received) });
+            self.shared.due.lock().push_back(Due { bound, of: Of::Log { received, taken } });
             for batch in batches {
                 self.engine.send(batch)?;
             }

@@ -102,7 +102,7 @@ impl Sink {
             }
             // Its letters are in their topic: no snapshot goes beyond what is.
             Of::Snapshot(_) => {}
-            Of::Frames | Of::Log(_) => {
+            Of::Frames | Of::Log { .. } => {
                 letters.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
                 if !self.bury(&letters) {
                     return Ok(false);
@@ -144,7 +144,8 @@ impl Sink {
         let (telemetry, now) = (&self.parts.telemetry, self.parts.clock.now_ms());
         let (counts, counted) = (self.state.counts.snapshot(), &self.state.counted);
         match of {
-            Of::Log(received) => {
+            Of::Log { received, taken } => {
+                telemetry.committed(taken.elapsed());
                 for (received_at, records) in received {
                     telemetry.fresh(Duration::from_millis(u64::try_from(now - received_at).unwrap_or(0)), *records);
                 }

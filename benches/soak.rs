@@ -290,7 +290,8 @@ fn report(looks: &[Look]) {
         let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| last.quantile_since(first, histogram, quantile) * 1e3);
         println!("{what}: p50 <= {p50} ms, p99 <= {p99} ms, p99.9 <= {p999} ms");
     }
-    let (sealed, dead) = (metric(&last.text, "eddy_records_ignored_total{reason=\"sealed\"}"), metric(&last.text, "eddy_dead_letters_total"));
+    let (sealed, dead) =
+        (metric(&last.text, "eddy_records_ignored_total{reason=\"sealed\"}"), metric(&last.text, "eddy_dead_letters_total"));
     println!("ignored as sealed {sealed}, dead letters {dead}");
 }
 

@@ -19,6 +19,7 @@
 pub mod batch;
 pub mod by_hand;
 pub mod counts;
+mod due;
 pub mod durable;
 pub mod frontiers;
 pub mod ingest;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   version --created before what is sealed?--> ignored
-//!              \--> State: slot --> calendar: minute of created_at --[ end of a tick that moved sealed-before ]--> Update { diff: 0 }
+//!              \--> State: slot --> calendar: created_at --[ end of a tick that moved sealed-before ]--> Update { diff: 0 }
 //! ```
 //!
 //! # Invariants
@@ -16,12 +16,13 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use eddy_dataflows::calendar::{Calendar, MINUTE_S, Second};
+use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::Fold;
 use eddy_dataflows::{Moment, Update};
 use eddy_schemas::frame::{Head, Tally};
 use eddy_schemas::{Place, Version, stored};
 
+use super::due::Due;
 use super::durable::{Durable, Mark};
 use super::state::State;
 use super::{Counts, watermark};
@@ -63,9 +64,8 @@ pub struct Ingest {
 /// What is to be sealed, and when.
 #[derive(Default)]
 struct Sealing {
-    /// Slots by the minute of their time. An entry is a hint, one for each time that a message has had: the slot may have another time by
-    /// then, or another message.
-    due: Calendar<Vec<u32>>,
+    /// Slots. One is a hint, there for each time that a message has had: the slot may have another time by then, or another message.
+    due: Due,
     /// Slots of tombstones without a time that arrived before there was a watermark, or in this tick.
     timeless: Vec<u32>,
 }
@@ -121,7 +121,7 @@ impl Ingest {
         if let Some(sealing) = &mut self.sealing {
             match new.at() {
                 Some(at) if old.as_ref().and_then(Version::at) == Some(at) => {}
-                Some(at) => sealing.due.at(minute(at)).push(slot),
+                Some(at) => sealing.due.add(at, slot),
                 None => sealing.timeless.push(slot),
             }
         }
@@ -133,10 +133,6 @@ impl Ingest {
     }
 }
 
-fn minute(at: i64) -> i64 {
-    at.div_euclid(MINUTE_S)
-}
-
 impl Ingest {
     /// Gives tombstones without a time that of their arrival.
     fn arrive(&mut self, watermark: Second) {
@@ -144,7 +140,7 @@ impl Ingest {
         for slot in sealing.timeless.drain(..) {
             // It may have been superseded since.
             if self.state.arrive(slot, watermark.get()) {
-                sealing.due.at(minute(watermark.get())).push(slot);
+                sealing.due.add(watermark.get(), slot);
                 self.frames.iter_mut().for_each(|frames| frames.changed.push(slot));
             }
         }
@@ -156,7 +152,7 @@ impl Ingest {
     fn seal(&mut self, before: Second, out: &mut Vec<Update>) {
         let Some(sealing) = &mut self.sealing else { return };
         let (mut live, mut held) = (0, 0);
-        while let Some((_, slots)) = sealing.due.due(minute(before.get()) - 1) {
+        while let Some(slots) = sealing.due.before(before.get(), |slot| self.state.held(slot)?.at()) {
             for slot in slots {
                 let Some(version) = self.state.held(slot).filter(|version| version.at().is_some_and(|at| at < before.get())) else {
                     continue;

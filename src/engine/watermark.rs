@@ -11,14 +11,14 @@
 //! 1. It is the least, over the partitions that count, of the greatest created_at read of each; it waits for one that has brought nothing yet.
 //! 2. It never goes back, and never beyond the tick: a tick is the clock as its frame binds it.
 //! 3. What a frame says is what it was: a tick that is told again decides nothing, whatever the clock says now.
-//! 4. The sealed-before time follows at the retention's distance, rounded down to a minute. What a tick says of it holds for the records of
-//!    the next one: so it does not matter in which order those of one tick come.
+//! 4. The sealed-before time follows at the retention's distance. What a tick says of it holds for the records of the next one: so it does
+//!    not matter in which order those of one tick come.
 
 use std::collections::BTreeMap;
 
 use eddy_dataflows::Moment;
 use eddy_dataflows::batch::{Batches, map, route};
-use eddy_dataflows::calendar::{MINUTE_S, Second};
+use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::{Fold, Nothing, fold};
 use eddy_dataflows::inputs::Moments;
 use eddy_schemas::frame;
@@ -83,7 +83,7 @@ impl Watermark {
         let clock = i64::try_from(self.tick / 1_000).ok().and_then(Second::of).unwrap_or(Second::MAX);
         let reached = least.map(|least| least.min(clock));
         let watermark = reached.max(self.moment.map(|moment| moment.watermark))?;
-        let sealed = self.retention_s.and_then(|retention_s| Second::of((watermark.get() - retention_s).div_euclid(MINUTE_S) * MINUTE_S));
+        let sealed = self.retention_s.and_then(|retention_s| Second::of(watermark.get() - retention_s));
         Some(Moment { watermark, sealed_before: sealed.max(self.moment.and_then(|moment| moment.sealed_before)) })
     }
 }
@@ -188,17 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn sealing_follows_by_whole_minutes_and_never_back() {
+    fn sealing_follows_and_never_goes_back() {
         let mut bench = Bench::new(Some(3_600));
         bench.tick(100_000, &[0], &[(0, 50_030)]);
-        assert_eq!(bench.sealed_before(), Some(46_380));
-        bench.tick(100_001, &[0], &[(0, 50_040)]);
-        assert_eq!(bench.sealed_before(), Some(46_440));
+        assert_eq!(bench.sealed_before(), Some(46_430));
+        bench.tick(100_001, &[0], &[(0, 50_031)]);
+        assert_eq!(bench.sealed_before(), Some(46_431));
         bench.0.retention_s = Some(7_200);
         bench.tick(100_002, &[0], &[(0, 50_100)]);
-        assert_eq!(bench.sealed_before(), Some(46_440), "a longer retention brings nothing back");
+        assert_eq!(bench.sealed_before(), Some(46_431), "a longer retention brings nothing back");
         bench.0.retention_s = None;
         bench.tick(100_003, &[0], &[(0, 90_000)]);
-        assert_eq!(bench.sealed_before(), Some(46_440));
+        assert_eq!(bench.sealed_before(), Some(46_431));
     }
 }

@@ -152,7 +152,7 @@ impl Oracle {
     /// The tick ends: S follows the watermark that it reached, and what is now below it is sealed.
     pub fn tick(&mut self) {
         let (Some(retention), Some(watermark)) = (&self.retention, self.held.watermark) else { return };
-        let before = (watermark - retention.seconds).div_euclid(60) * 60;
+        let before = watermark - retention.seconds;
         self.sealed_before = Some(before);
         self.held.seal(before);
     }

@@ -1,8 +1,7 @@
 //! Retention: old messages are sealed, and what they gave stays.
 //!
-//! The sealed-before time S follows the watermark at the retention's distance, down to a whole minute, and
-//! moves between ticks only: a record is judged by the S of the tick before, and ignored `sealed` where its
-//! created_at is below it. When S has moved, each winning version whose created_at is below it leaves what is
+//! The sealed-before time S follows the watermark at the retention's distance and moves between ticks only: a
+//! record is judged by the S of the tick before, and ignored `sealed` where its created_at is below it. When S has moved, each winning version whose created_at is below it leaves what is
 //! held, as it is at the end of that tick; it goes on to count, for ever, wherever it counted.
 //!
 //! Sealed with a message are the depth and the `to_user` that it has at that moment. What is still held and

@@ -225,7 +225,7 @@ impl Recount {
     /// The tick ends: what is below S, which follows the watermark that was reached, is sealed.
     pub fn tick(&mut self) {
         let Some(retention) = self.retention.filter(|_| self.watermark != NULL) else { return };
-        self.sealed_before = (self.watermark - retention.messages_s).div_euclid(60) * 60;
+        self.sealed_before = self.watermark - retention.messages_s;
         let watermark = self.watermark;
         for place in std::mem::take(&mut self.undated) {
             let row = &mut self.rows[place as usize];

@@ -25,24 +25,23 @@ fn records_below_the_sealed_before_time_of_the_last_tick_are_ignored() {
     let mut o = ticks(1_000, &[(&[&at(50_000), &at(5)], 0)]);
     assert_eq!((sealed(&o), o.counts().accepted), (0, 2));
     assert_eq!(column(&o.tables(), "messages", "message"), ["reddit:t1_m50000"]);
-    // 49,000 s, down to a whole minute: 48,960.
-    o.record(at(48_960).as_bytes());
-    o.record(at(48_959).as_bytes());
+    o.record(at(49_000).as_bytes());
+    o.record(at(48_999).as_bytes());
     assert_eq!(sealed(&o), 1);
     // New, an edit (stale or not), a deletion: all the same; what names no time is not.
-    o.record(r#"{"id":"m48960","body":"x","link_id":"t3_s","created_utc":48959,"seq":99999}"#.as_bytes());
-    o.record(r#"{"id":"m48960","body":"[deleted]","link_id":"t3_s","created_utc":9,"seq":99999}"#.as_bytes());
-    o.record(r#"{"op":"d","id":"m48960","link_id":"t3_s","created_utc":9,"seq":99999}"#.as_bytes());
+    o.record(r#"{"id":"m49000","body":"x","link_id":"t3_s","created_utc":48999,"seq":99999}"#.as_bytes());
+    o.record(r#"{"id":"m49000","body":"[deleted]","link_id":"t3_s","created_utc":9,"seq":99999}"#.as_bytes());
+    o.record(r#"{"op":"d","id":"m49000","link_id":"t3_s","created_utc":9,"seq":99999}"#.as_bytes());
     assert_eq!(sealed(&o), 4);
     assert_eq!(o.counts().accepted, 3);
-    o.record(r#"{"op":"d","id":"m48960","link_id":"t3_s","seq":99999}"#.as_bytes());
+    o.record(r#"{"op":"d","id":"m49000","link_id":"t3_s","seq":99999}"#.as_bytes());
     assert_eq!((sealed(&o), o.counts().accepted), (4, 4));
     // The watermark moves within a tick, S after it.
     o.advance(60_000);
-    o.record(at(48_970).as_bytes());
+    o.record(at(49_010).as_bytes());
     assert_eq!(sealed(&o), 4);
     o.tick();
-    o.record(at(48_970).as_bytes());
+    o.record(at(49_010).as_bytes());
     assert_eq!(sealed(&o), 5);
     // Without retention no tick does anything.
     let mut o = oracle(&[&at(50_000), &at(5)]);
@@ -107,7 +106,6 @@ fn a_session_is_cut_where_its_messages_are_sealed() {
     let lines = [comment("a", "ann", 8_039, ""), comment("b", "ann", 8_040, ""), comment("c", "ann", 8_100, "")];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let sessions = |watermark: i64| rows(&ticks(1_000, &[(&lines, watermark)]).tables(), "sessions").join(",");
-    // 8,040 is a whole minute.
     assert_eq!(sessions(9_039), "reddit:ann\t8039\t8100\t3");
     assert_eq!(sessions(9_040), "reddit:ann\t8040\t8100\t2");
     assert_eq!(sessions(9_160), "");
@@ -182,9 +180,9 @@ fn a_deletion_that_names_no_time_is_kept_for_the_retention_from_its_arrival() {
         (t["messages"].len(), column(&t, "conversations", "removed").join(","))
     };
     assert_eq!(came(6_000, 6_500), (0, "1".into()));
-    assert_eq!(came(7_059, 6_500), (0, "1".into())); // S is 6,000
+    assert_eq!(came(7_000, 6_500), (0, "1".into())); // S is 6,000
     // Then it is sealed, and goes on to count.
-    assert_eq!(came(7_060, 6_500), (1, "1".into())); // 6,060
+    assert_eq!(came(7_001, 6_500), (1, "1".into()));
     // Its arrival is that of the version that won.
     let again = r#"{"op":"d","id":"a","link_id":"t3_s","seq":10}"#;
     let late = r#"{"id":"a","body":"x","author":"ann","subreddit":"r","created_utc":6900,"link_id":"t3_s","seq":1}"#;

@@ -77,6 +77,11 @@ pub fn order(id: &[u8]) -> Result<u64, Malformed> {
     MessageId::order(&mut Reader::new(id))
 }
 
+/// Spreads messages over workers, by the bytes of their ids.
+pub fn route(id: &[u8], known: &mut Known) -> Result<u64, Malformed> {
+    MessageId::load(&mut Reader::new(id), known).map(MessageId::route)
+}
+
 /// The version's number within the bytes of a version: of two with different numbers the greater wins.
 pub fn number(row: &[u8]) -> Result<i64, Malformed> {
     let mut reader = Reader::new(row);

@@ -43,7 +43,7 @@ use eddy_schemas::Changes;
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::{self, Tally};
 
-pub use batch::{Batch, Raw};
+pub use batch::{Batch, DUMPS, Raw};
 pub use counts::Counts;
 pub use frontiers::Frontiers;
 
@@ -130,8 +130,8 @@ pub struct Engine {
     ended: u64,
     records_in_tick: usize,
     binding: String,
-    /// Partitions that the watermark waits for.
-    active: Vec<u32>,
+    /// What decides the time of new ticks.
+    time: Time,
     /// What the open tick was told of its time, where it was decided before.
     told: Option<Time>,
     next_worker: usize,
@@ -188,6 +188,7 @@ impl Engine {
         let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queue(&config)).unzip();
         let (ready, activators) = bounded(config.workers);
         let plan = worker::Plan {
+            workers: config.workers,
             views: config.views.clone(),
             inputs: Arc::new(inputs),
             texts,
@@ -215,7 +216,7 @@ impl Engine {
             ended: 0,
             records_in_tick: 0,
             binding: String::new(),
-            active: vec![batch::DUMPS],
+            time: Time::Now { active: vec![vec![batch::DUMPS]] },
             told: None,
             next_worker: 0,
             ticking,
@@ -294,7 +295,17 @@ impl Engine {
 
     /// The partitions that the watermark waits for from now on.
     pub fn wait_for(&mut self, partitions: Vec<u32>) {
-        self.active = partitions;
+        self.time = Time::Now { active: partitions.into_iter().map(|partition| vec![partition]).collect() };
+    }
+
+    /// The same of some that are read one after another: whichever has come farthest counts.
+    pub fn wait_for_any(&mut self, partitions: Vec<u32>) {
+        self.time = Time::Now { active: vec![partitions] };
+    }
+
+    /// All partitions are at their end, here and in other processes.
+    pub fn all_is_in(&mut self) {
+        self.time = Time::End;
     }
 
     /// Hands raw records to a worker. Waits while too much is on its way.
@@ -323,7 +334,7 @@ impl Engine {
     pub fn close_tick(&mut self) -> Result<u64, Error> {
         let tick = self.open_tick();
         (self.open, self.ended, self.records_in_tick) = (None, tick, 0);
-        let time = self.told.take().unwrap_or_else(|| Time::Now { active: self.active.clone() });
+        let time = self.told.take().unwrap_or_else(|| self.time.clone());
         for feeder in &self.feeders {
             let (binding, time) = match feeder.worker {
                 0 => (self.binding.clone(), Some(time.clone())),

@@ -22,6 +22,9 @@
 //! command goes on where the last one was, with as many processes and workers as it likes (`state`), unless that one is still alive. What is
 //! safe in all processes (`safe`) is made small beside the work.
 //!
+//! **Watermark.** Each file is a partition, and each process waits for the one that it reads: the watermark is where the slowest is, so months
+//! that are read side by side seal nothing of each other's. When all are through it is the greatest of all, as in a replay.
+//!
 //! # Invariants
 //! 1. Nothing is sent before `Open`, and a tick's number is announced before process 0 opens it: ticks are the same, in the same order,
 //!    everywhere.
@@ -48,6 +51,9 @@ use crate::cli::{Error, chain};
 use crate::clock;
 use crate::cluster::{self, Left, Links, Party};
 use crate::engine::durable::{Durable, Fsync, NoRoom};
+use crate::engine::recovery::Retention;
+use crate::engine::snapshot::together::Together;
+use crate::engine::sums::Book;
 use crate::engine::{self, Engine, Peers, parse};
 use crate::files;
 use crate::forgotten::Forgotten;
@@ -127,6 +133,14 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summ
             }
             Word::Safe(tick) => {
                 heard_safe.all(tick);
+                true
+            }
+            Word::Want(tick) => {
+                heard_safe.want(tick);
+                true
+            }
+            Word::Took(tick) => {
+                heard_safe.took(from, tick);
                 true
             }
             word => to_driver.send((from, word)).is_ok(),
@@ -234,9 +248,15 @@ impl Part<'_> {
         let journal = Journal::open(&own, config).map_err(|e| failed(&e))?;
         let snapshots = state.snapshots(process).map_err(|e| failed(&e))?;
         let spools = Spools::durable(&state, process)?;
+        let sources = state.sources(process)?;
+        let seals = state.manifest.keep().is_some();
+        let book =
+            seals.then(|| state.said(process).map(|said| Book::new(said, state.left(&sources)))).transpose().map_err(|e| failed(&e))?;
         state.check_own()?;
         let durable = Durable::new(Arc::new(journal), Arc::new(spools.own()), durability.fsync, NoRoom::Fails)
             .map_err(|e| Error::failed("no thread can be started", e))?;
+        let together = seals.then(Arc::<Together>::default);
+        let durable = together.iter().fold(durable.keeping(book), |durable, together| durable.together_with(Arc::clone(together)));
         // From here on others read them.
         let made = Word::Made.encode();
         if !self.is_first() {
@@ -248,7 +268,8 @@ impl Part<'_> {
         if self.is_first() {
             self.links.say_all(&made);
         }
-        Ok((spools, Some(Kept { state, durable: Arc::new(durable), safe: Arc::clone(self.safe), snapshots: Some(snapshots) })))
+        let (durable, safe, snapshots) = (Arc::new(durable), Arc::clone(self.safe), Some(snapshots));
+        Ok((spools, Some(Kept { state, durable, safe, snapshots, sources, together })))
     }
 
     /// Begins a generation, and says at each beat that it is alive.
@@ -259,6 +280,7 @@ impl Part<'_> {
             workers: replay.workers,
             files,
             record_bytes_max: replay.limits.record_bytes_max,
+            retention: Retention::of(&replay.views, replay.keep),
             output: replay.output.clone(),
             rebuild: durability.rebuild,
         };
@@ -310,6 +332,7 @@ impl Part<'_> {
             views: replay.views.clone(),
             tick_records_max: 0,
             durable: kept.as_ref().map(|kept| Arc::clone(&kept.durable)),
+            keep: replay.keep,
             ..engine::Config::default()
         };
         let peers = (processes > 1).then(|| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use eddy::clock::Manual;
-use eddy::engine::{self, Engine, Output, Raw, parse};
+use eddy::engine::{self, DUMPS, Engine, Output, Raw, parse};
 use eddy::replay::{ReplayTexts, input_of_spool};
 use eddy::source::dumps::{Limits, Reader};
 use eddy::spool::Spool;
@@ -58,7 +58,7 @@ impl Harness {
         let mut reader = Reader::new(vec![file.path().to_owned()], limits);
         while let Some(block) = reader.next(None).expect("a plain file") {
             let engine = self.engine.as_mut().expect("not finished");
-            engine.send(Raw::Dump { block, rereadable: false }).expect("workers live");
+            engine.send(Raw::Dump { block, rereadable: false, partition: DUMPS }).expect("workers live");
         }
     }
 

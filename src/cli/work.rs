@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Error;
+use super::duration::{Kept, kept};
 use super::replay::{FsyncWhen, StateIn, TableFormat, chosen, finish, fsync, view_names};
 use crate::cluster;
 use crate::replay::{self, Interrupt, Meter};
@@ -57,6 +58,16 @@ pub struct Work {
     /// With --state durable: make the state anew from the files, whatever is there
     #[arg(long)]
     rebuild: bool,
+    /// How long messages stay, such as `90d` or `12h` of event time; then only what they gave to sums does. With --state durable it is the
+    /// state's, and so are --keep-hours, --keep-days and --views: they cannot be changed
+    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
+    retention: Kept,
+    /// How long rows of hours stay after their end
+    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
+    keep_hours: Kept,
+    /// How long rows of days stay after their end
+    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
+    keep_days: Kept,
     /// Folder that all processes share, for the state and texts of archives
     #[arg(long, value_name = "D")]
     data_dir: PathBuf,
@@ -98,7 +109,7 @@ impl Work {
         let replay = replay::Job {
             views: chosen(&self.views),
             workers: usize::from(self.workers),
-            keep: Keep::default(),
+            keep: Keep { messages_s: self.retention.0, hours_s: self.keep_hours.0, days_s: self.keep_days.0 },
             folder: self.data_dir,
             state: None,
             rebuild: false,

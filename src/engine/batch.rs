@@ -19,19 +19,19 @@ pub enum Batch {
 /// Raw records of one input, in order.
 pub enum Raw {
     /// From a dump; `rereadable` where its lines can be read again where they stand.
-    Dump { block: Block, rereadable: bool },
+    Dump { block: Block, rereadable: bool, partition: u32 },
     /// From the log: `input` is the partition's number among all partitions.
     Log { input: u32, records: Vec<log::Record> },
 }
 
-/// All files of a replay are one partition: they are read one after another.
+/// All files of a replay are one partition: they are read one after another. (Where several processes read them side by side each is one.)
 pub const DUMPS: u32 = 0;
 
 impl Raw {
     /// Of which partition the watermark is told.
     pub fn partition(&self) -> u32 {
         match self {
-            Raw::Dump { .. } => DUMPS,
+            Raw::Dump { partition, .. } => *partition,
             Raw::Log { input, .. } => *input,
         }
     }

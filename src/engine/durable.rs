@@ -14,6 +14,7 @@
 //!    again.
 //! 5. Frames after the recovery point stay: no snapshot has them.
 //! 6. What operators keep of sealed messages is no part of frames, since those give it again; only snapshots hold it (`sums.rs`).
+//! 7. Where several processes seal messages, none makes a snapshot by itself (`snapshot::together`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -32,6 +33,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::snapshot::Snapshots;
+use super::snapshot::together::Together;
 use super::sums::Book;
 use super::watermark::{Greatest, Time};
 use crate::cli::chain;
@@ -156,6 +158,8 @@ pub struct Durable {
     asked: Mutex<Option<Keeper>>,
     /// What is said of sealed messages; none: none ever is.
     book: Option<Arc<Book>>,
+    /// Snapshots are made when all processes make one.
+    together: Option<Arc<Together>>,
 }
 
 /// Makes snapshots.
@@ -165,19 +169,26 @@ struct Keeper {
     recovery_point: Arc<AtomicU64>,
     snapshots: Snapshots,
     book: Option<Arc<Book>>,
+    together: Option<Arc<Together>>,
 }
 
 impl Keeper {
     /// There is something to make one of.
     fn has_work(&self) -> bool {
+        if let Some(together) = &self.together {
+            return together.is_wanted(self.book.as_ref().map_or(u64::MAX, |book| book.upto()));
+        }
         self.snapshots.has_to_adopt() || self.journal.sealed_end() > self.journal.range().start
     }
 
     fn take(&mut self) -> Result<(), Error> {
         let book = self.book.as_ref();
-        let upto = self.recovery_point.load(Ordering::Acquire).min(book.map_or(u64::MAX, |book| book.upto()));
         // What a snapshot refers to has no frames that could be read again.
         self.referred.sync().map_err(Error::Referred)?;
+        if let Some(together) = &self.together {
+            return together.make(|upto| self.snapshots.take_together(&self.journal, upto, book.map(|book| &book.said)));
+        }
+        let upto = self.recovery_point.load(Ordering::Acquire).min(book.map_or(u64::MAX, |book| book.upto()));
         self.snapshots.take(&self.journal, upto, book.map(|book| &book.said))
     }
 }
@@ -250,12 +261,19 @@ impl Durable {
             snapshots: Mutex::default(),
             asked: Mutex::default(),
             book: None,
+            together: None,
         })
     }
 
     /// What workers say of sealed messages goes into snapshots, too.
     pub fn keeping(mut self, book: Option<Book>) -> Durable {
         self.book = book.map(Arc::new);
+        self
+    }
+
+    /// Snapshots are made when [`Together`] says that all processes make one.
+    pub fn together_with(mut self, together: Arc<Together>) -> Durable {
+        self.together = Some(together);
         self
     }
 
@@ -270,10 +288,16 @@ impl Durable {
         self.recovery_point.store(tick, Ordering::Release);
     }
 
+    /// Frames have filled a segment of the journal since the last snapshot was made.
+    pub fn is_full(&self) -> bool {
+        self.together.as_ref().is_some_and(|together| self.journal.sealed_end() > together.looked_at())
+    }
+
     /// Makes snapshots from now on, beside the work, whenever a segment of the journal is sealed.
     pub fn keep_small(&self, snapshots: Snapshots) -> io::Result<()> {
         let (journal, referred, recovery_point) = (Arc::clone(&self.journal), Arc::clone(&self.referred), Arc::clone(&self.recovery_point));
-        let mut keeper = Keeper { journal, referred, recovery_point, snapshots, book: self.book.clone() };
+        let (book, together) = (self.book.clone(), self.together.clone());
+        let mut keeper = Keeper { journal, referred, recovery_point, snapshots, book, together };
         if self.fsync == Fsync::Asked {
             *self.asked.lock() = Some(keeper);
             return Ok(());

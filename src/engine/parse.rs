@@ -85,7 +85,7 @@ impl Parser {
         let mut ignored = Ignored::default();
         let now = self.desk.inputs.clock.now_s();
         match batch {
-            Raw::Dump { block, rereadable } => self.block(block, rereadable, now, &mut ignored, &mut out),
+            Raw::Dump { block, rereadable, .. } => self.block(block, rereadable, now, &mut ignored, &mut out),
             Raw::Log { input, records } => {
                 for record in &records {
                     let stand = Stand { input, line: 0, offset: record.offset };

@@ -63,7 +63,7 @@ impl Retention {
         keep.messages_s.map(|messages_s| Retention { views, messages_s, hours_s: keep.hours_s, days_s: keep.days_s })
     }
 
-    fn keep(&self) -> Keep {
+    pub fn keep(&self) -> Keep {
         Keep { messages_s: Some(self.messages_s), hours_s: self.hours_s, days_s: self.days_s }
     }
 
@@ -79,22 +79,25 @@ impl Retention {
     /// The folder's from now on, if it is that or the folder has none yet.
     fn agree(files: &dyn Files, folder: &Path, now: Option<&Retention>) -> Result<(), durable::Error> {
         let before = Self::read(files, folder)?;
-        let Some(now) = now.filter(|_| before.is_none()) else {
-            let (before, now) = (before.as_ref(), now);
-            if before == now {
-                return Ok(());
-            }
-            let (folder, is_of_views) = (folder.display().to_string(), before.map(Retention::keep) == now.map(Retention::keep));
-            let text = |retention: Option<&Retention>| match retention {
-                None => "no retention".to_owned(),
-                Some(retention) if is_of_views => format!("the views {}", retention.views.join(", ")),
-                Some(retention) => retention.text(),
-            };
-            return Err(durable::Error::Retention { folder, before: text(before), now: text(now) });
-        };
+        Self::check(folder, before.as_ref(), now)?;
+        let Some(now) = now.filter(|_| before.is_none()) else { return Ok(()) };
         let path = Self::path(folder);
         let failed = |source| durable::Error::Snapshot { path: path.display().to_string(), source };
         record::write_in(files, &path, FORMAT, now).map_err(failed)
+    }
+
+    /// An error where a state that was begun with one shall go on with another, or without.
+    pub fn check(folder: &Path, before: Option<&Retention>, now: Option<&Retention>) -> Result<(), durable::Error> {
+        if before.is_none() || before == now {
+            return Ok(());
+        }
+        let (folder, is_of_views) = (folder.display().to_string(), before.map(Retention::keep) == now.map(Retention::keep));
+        let text = |retention: Option<&Retention>| match retention {
+            None => "no retention".to_owned(),
+            Some(retention) if is_of_views => format!("the views {}", retention.views.join(", ")),
+            Some(retention) => retention.text(),
+        };
+        Err(durable::Error::Retention { folder, before: text(before), now: text(now) })
     }
 
     /// As the flags are written.
@@ -186,7 +189,7 @@ impl Kept {
 
     /// Writes what comes after it.
     pub fn durable(&self, referred: Arc<dyn Referred>, fsync: Fsync, no_room: NoRoom) -> Result<Arc<Durable>, Error> {
-        let book = if self.seals { Some(Book::new(self.said()?, self.snapshots.left(self.first_tick()))) } else { None };
+        let book = if self.seals { Some(Book::new(self.said()?, Some(self.snapshots.left(self.first_tick())))) } else { None };
         let durable = Durable::new(Arc::clone(&self.journal), referred, fsync, no_room);
         durable.map(|durable| Arc::new(durable.keeping(book))).map_err(|e| Error::Start(e.to_string()))
     }

@@ -20,12 +20,14 @@
 //! 5. A version of a message that was sealed is not given; it goes where no older run may have another version of it, since that one would
 //!    come back.
 //! 6. With versions go all facts of sealed messages up to its tick, and none of later ones.
+//! 7. Of several processes that seal messages all have one of the same tick (`together`).
 
 pub mod adopt;
 mod edit;
 mod left;
 #[cfg(test)]
 mod tests;
+pub mod together;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -75,6 +77,9 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     needed: Option<u64>,
     runs: Vec<Run>,
+    /// The one before it, from which all is there (`together`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Box<Manifest>>,
 }
 
 /// Event time so far; none: frames did not keep it yet (format 1).
@@ -98,6 +103,11 @@ impl Past {
 }
 
 impl Manifest {
+    /// Those of the one before it, too.
+    fn all_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().chain(self.before.iter().flat_map(|before| &before.runs))
+    }
+
     fn add(&mut self, head: &Head, share: Share) -> Result<(), Malformed> {
         self.tally.add(&head.tally);
         self.past.add(head);
@@ -125,6 +135,10 @@ pub struct Snapshots {
     to_adopt: Vec<adopt::Source>,
     /// How long what stays, where messages are sealed.
     keep: Option<Keep>,
+    /// Whose they are, where several processes make them together.
+    here: Option<together::Here>,
+    /// What has been adopted, until all processes have done so.
+    adopted: Vec<adopt::Source>,
 }
 
 impl Snapshots {
@@ -140,9 +154,14 @@ impl Snapshots {
         let manifest = record::read_since(&*files, &path, FORMATS)?.unwrap_or_default();
         // A killed process may have named a snapshot and not have come to sync that: what it does not name goes only after it.
         files.sync_folder(dir).map_err(at(dir))?;
-        let snapshots = Snapshots { files, dir: dir.to_owned(), manifest, share: Share::WHOLE, to_adopt: vec![], keep: None };
+        let snapshots = Snapshots::with(files, dir, manifest);
         snapshots.sweep().map_err(at(dir))?;
         Ok(snapshots)
+    }
+
+    fn with(files: Arc<dyn Files>, dir: &Path, manifest: Manifest) -> Snapshots {
+        let (share, to_adopt, adopted) = (Share::WHOLE, vec![], vec![]);
+        Snapshots { files, dir: dir.to_owned(), manifest, share, to_adopt, keep: None, here: None, adopted }
     }
 
     /// Those of a journal that is one of several.
@@ -157,17 +176,17 @@ impl Snapshots {
 
     /// What sealed messages have left, from the tick `tick` on.
     pub fn left(&self, tick: u64) -> Left {
-        let (runs, ticks) = (self.manifest.runs.clone(), (tick, self.manifest.tick));
-        Left { files: Arc::clone(&self.files), dir: self.dir.clone(), runs, now: self.now(), ticks }
+        let runs = self.manifest.runs.iter().map(|run| (self.dir.clone(), run.clone())).collect();
+        Left { files: Arc::clone(&self.files), runs, now: self.now(&self.manifest), ticks: (tick, self.manifest.tick) }
     }
 
     /// What was created before is sealed.
-    fn sealed_before(&self) -> Option<i64> {
-        self.keep.and(self.manifest.past.time)?.sealed_before
+    fn sealed_before(&self, as_of: &Manifest) -> Option<i64> {
+        self.keep.and(as_of.past.time)?.sealed_before
     }
 
-    fn now(&self) -> Option<Now> {
-        let (keep, time) = (self.keep?, self.manifest.past.time?);
+    fn now(&self, as_of: &Manifest) -> Option<Now> {
+        let (keep, time) = (self.keep?, as_of.past.time?);
         Some(Now { watermark: time.watermark, hours_s: keep.hours_s, days_s: keep.days_s })
     }
 
@@ -175,13 +194,13 @@ impl Snapshots {
     fn number(&self) -> Result<u64, Error> {
         let names = self.files.names(&self.dir).map_err(at(&self.dir))?;
         let there = names.iter().filter_map(|name| name.strip_prefix("run-")?.parse().ok());
-        Ok(there.chain(self.manifest.runs.iter().map(|run| run.number)).max().unwrap_or(0) + 1)
+        Ok(there.chain(self.manifest.all_runs().map(|run| run.number)).max().unwrap_or(0) + 1)
     }
 
     /// Removes runs that are not named.
     fn sweep(&self) -> io::Result<()> {
         for name in self.files.names(&self.dir)? {
-            let named = self.manifest.runs.iter().any(|run| name == run_name(run.number));
+            let named = self.manifest.all_runs().any(|run| name == run_name(run.number));
             if (name.starts_with("run-") && !named) || name.starts_with(".new-") {
                 self.files.remove(&self.dir.join(name))?;
             }
@@ -205,7 +224,7 @@ impl Snapshots {
 
     /// The newest version of each message that is not sealed, then the dead letters.
     pub fn read(&self) -> Result<Merge, Error> {
-        Merge::new(&*self.files, &self.dir, &self.manifest.runs, self.sealed_before())
+        Merge::new(&*self.files, &self.dir, &self.manifest.runs, self.sealed_before(&self.manifest))
     }
 
     /// Makes a snapshot of the ticks up to `upto` in the journal's sealed segments, if there are any, and lets go of their frames. `said`: what
@@ -216,10 +235,27 @@ impl Snapshots {
         Ok(())
     }
 
-    /// The same of about a segment's ticks, which are in memory meanwhile; false where there are none.
+    /// The same of about a segment's ticks; false where there are none.
     fn take_some(&mut self, journal: &Journal, upto: u64, said: Option<&Said>) -> Result<bool, Error> {
-        let mut ticks = Ticks::until(journal, journal.sealed_end(), self.manifest.tick, upto).among(self.share.journals);
         let mut next = self.manifest.clone();
+        if !self.add_ticks(journal, &mut next, upto, said)? {
+            return Ok(false);
+        }
+        let needed = next.needed.expect("told with the ticks");
+        self.publish(next)?;
+        // If we crash here, the frames are there twice; those up to the snapshot's tick are left out.
+        journal.truncate_before(needed)?;
+        if let Some(said) = said {
+            said.let_go(self.manifest.tick).map_err(at(&self.dir))?;
+        }
+        self.merge()?;
+        Ok(true)
+    }
+
+    /// Adds a run of the next ticks, about a segment's, which are in memory meanwhile; false where there are none.
+    fn add_ticks(&self, journal: &Journal, next: &mut Manifest, upto: u64, said: Option<&Said>) -> Result<bool, Error> {
+        let after = next.tick;
+        let mut ticks = Ticks::until(journal, journal.sealed_end(), after, upto).among(self.share.journals);
         let (mut frames, mut letters) = (vec![], vec![]);
         let mut bytes = 0;
         while bytes < journal.segment_bytes()
@@ -233,12 +269,12 @@ impl Snapshots {
                 frames.push(frame.rows);
             }
         }
-        if next.tick == self.manifest.tick {
+        if next.tick == after {
             return Ok(false);
         }
         let mut sums = Sorted::default();
         if let Some(said) = said {
-            said.read(self.manifest.tick, next.tick, |facts| sums.add(facts))?;
+            said.read(after, next.tick, |facts| sums.add(facts))?;
         }
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame is none"))? {
@@ -252,13 +288,6 @@ impl Snapshots {
         }
         next.runs.push(run.end()?);
         next.needed = Some(ticks.needed());
-        self.publish(next)?;
-        // If we crash here, the frames are there twice; those up to the snapshot's tick are left out.
-        journal.truncate_before(ticks.needed())?;
-        if let Some(said) = said {
-            said.let_go(self.manifest.tick).map_err(at(&self.dir))?;
-        }
-        self.merge()?;
         Ok(true)
     }
 
@@ -282,9 +311,19 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Makes one run of all runs, of what `edit` leaves.
+    /// Makes one run of all runs, of what `edit` leaves; and one of those of the snapshot before it.
     pub fn rewrite_runs(&mut self, edit: &mut dyn Edit) -> Result<(), Error> {
         let mut next = self.manifest.clone();
+        next.runs = vec![self.rewritten(edit)?];
+        if let Some(before) = &mut next.before {
+            let mut of = Snapshots::with(Arc::clone(&self.files), &self.dir, (**before).clone());
+            of.keep = self.keep;
+            before.runs = vec![of.rewritten(edit)?];
+        }
+        self.publish(next)
+    }
+
+    fn rewritten(&self, edit: &mut dyn Edit) -> Result<Run, Error> {
         let mut merge = self.read()?;
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         while let Some(row) = merge.version()? {
@@ -301,8 +340,7 @@ impl Snapshots {
                 run.fact(fact)?;
             }
         }
-        next.runs = vec![run.end()?];
-        self.publish(next)
+        run.end()
     }
 
     /// Merges the newest runs, as long as each is not much larger than those after it, where there are too many.
@@ -319,8 +357,8 @@ impl Snapshots {
         let mut next = self.manifest.clone();
         // What an older run may bring back must stay.
         let is_all = first == 0;
-        let mut merge = Merge::new(&*self.files, &self.dir, &runs[first..], self.sealed_before().filter(|_| is_all))?;
-        let mut sums = Left { runs: runs[first..].to_vec(), ..self.left(0) }.merge(is_all)?;
+        let mut merge = Merge::new(&*self.files, &self.dir, &runs[first..], self.sealed_before(&self.manifest).filter(|_| is_all))?;
+        let mut sums = self.left(0).since(first).merge(is_all)?;
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
         while let Some(row) = merge.version()? {
             run.version(row)?;

@@ -142,34 +142,36 @@ pub fn clear(files: &dyn Files, dir: &Path) -> io::Result<()> {
 /// The workers' ends of it.
 pub struct Book {
     pub said: Said,
-    left: Left,
+    /// None: nothing was sealed yet.
+    left: Option<Left>,
     handed: Mutex<Handed>,
 }
 
 #[derive(Default)]
 struct Handed {
-    /// By worker: facts of ticks below this are here.
+    /// By worker of this process: facts of ticks below this are here.
     frontiers: Vec<u64>,
     /// What could not be written yet, by worker.
     waiting: Vec<VecDeque<(u64, Vec<u8>)>>,
 }
 
 impl Book {
-    pub fn new(said: Said, left: Left) -> Book {
+    pub fn new(said: Said, left: Option<Left>) -> Book {
         Book { said, left, handed: Mutex::default() }
     }
 
-    /// What a worker's operators are restored from, and say to.
-    pub fn worker(&self, worker: usize, workers: usize) -> Result<Rc<Sums>, Error> {
+    /// What a worker's operators are restored from, and say to; so many workers are of this process.
+    pub fn worker(&self, worker: usize, workers: usize, here: usize) -> Result<Rc<Sums>, Error> {
         let mut handed = self.handed.lock();
-        handed.frontiers.resize(workers, 0);
-        handed.waiting.resize_with(workers, VecDeque::new);
+        handed.frontiers.resize(here, 0);
+        handed.waiting.resize_with(here, VecDeque::new);
         drop(handed);
-        Ok(Rc::new(Sums::restored(self.left.of(worker, workers)?, self.left.ticks)))
+        let Some(left) = &self.left else { return Ok(Rc::default()) };
+        Ok(Rc::new(Sums::restored(left.of(worker, workers)?, left.ticks)))
     }
 
-    /// A worker's ticks below `frontier` have closed, and this is what was said in them. Where it cannot be written it waits, and is tried again
-    /// the next time.
+    /// The ticks of a worker of this process below `frontier` have closed, and this is what was said in them. Where it cannot be written it waits,
+    /// and is tried again the next time.
     pub fn hand(&self, worker: usize, frontier: Option<u64>, said: BTreeMap<u64, Vec<u8>>) -> io::Result<()> {
         let mut handed = self.handed.lock();
         let waiting = &mut handed.waiting[worker];

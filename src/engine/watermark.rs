@@ -9,6 +9,7 @@
 //!
 //! # Invariants
 //! 1. It is the least, over the partitions that count, of the greatest created_at read of each; it waits for one that has brought nothing yet.
+//!    Once all there is has been read it is the greatest of all.
 //! 2. It never goes back, and never beyond the tick: a tick is the clock as its frame binds it.
 //! 3. What a frame says is what it was: a tick that is told again decides nothing, whatever the clock says now.
 //! 4. The sealed-before time follows at the retention's distance. What a tick says of it holds for the records of the next one: so it does
@@ -46,8 +47,11 @@ pub fn noted(greatest: &BTreeMap<u32, i64>) -> Greatest {
 /// What decides the time of a tick.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Time {
-    /// These partitions count; the others have been idle for too long.
-    Now { active: Vec<u32> },
+    /// These partitions count, of those that the driver reads; the others have been idle for too long, or are at their end. Some that are read
+    /// one after another count as one: the greatest of them.
+    Now { active: Vec<Vec<u32>> },
+    /// All partitions are at their end.
+    End,
     /// It was decided before; none: there was none yet.
     Told(Option<Moment>),
 }
@@ -57,7 +61,7 @@ pub enum Time {
 pub struct Report {
     /// Of what it read in this tick.
     pub greatest: Greatest,
-    /// What the driver said: the first worker's only.
+    /// What its driver said: the first worker's of each process only.
     pub time: Option<Time>,
 }
 
@@ -72,14 +76,18 @@ struct Watermark {
 }
 
 impl Watermark {
+    fn greatest_of(&self, partitions: &[u32]) -> Option<Second> {
+        partitions.iter().filter_map(|partition| self.greatest.get(partition).copied()).max()
+    }
+
     fn next(&self, time: Time) -> Option<Moment> {
-        let active = match time {
+        let least = match time {
             // What was told was decided with all that is known here: it does not go back either.
             Time::Told(moment) => return moment.or(self.moment),
-            Time::Now { active } => active,
+            // None is least: of a partition that has brought nothing.
+            Time::Now { active } => active.iter().map(|one| self.greatest_of(one)).min().flatten(),
+            Time::End => self.greatest.values().copied().max(),
         };
-        // None is least: of a partition that has brought nothing.
-        let least = active.iter().map(|partition| self.greatest.get(partition).copied()).min().flatten();
         let clock = i64::try_from(self.tick / 1_000).ok().and_then(Second::of).unwrap_or(Second::MAX);
         let reached = least.map(|least| least.min(clock));
         let watermark = reached.max(self.moment.map(|moment| moment.watermark))?;
@@ -100,7 +108,11 @@ impl Fold for Watermark {
             *greatest = (*at).max(*greatest);
         }
         if let Some(time) = &report.time {
-            self.time = Some(time.clone());
+            self.time = Some(match (self.time.take(), time) {
+                // Each of several drivers says it of what it reads.
+                (Some(Time::Now { active: others }), Time::Now { active }) => Time::Now { active: [&others[..], active].concat() },
+                (_, time) => time.clone(),
+            });
         }
     }
 
@@ -131,6 +143,10 @@ pub fn moments(reports: Batches<'_, Report>, retention_s: Option<i64>, workers: 
 mod tests {
     use super::*;
 
+    fn each(active: &[u32]) -> Time {
+        Time::Now { active: active.iter().map(|partition| vec![*partition]).collect() }
+    }
+
     struct Bench(Watermark);
 
     impl Bench {
@@ -140,7 +156,7 @@ mod tests {
 
         /// A tick at this second, of which these partitions brought that.
         fn tick(&mut self, clock: i64, active: &[u32], brought: &[(u32, i64)]) -> Option<i64> {
-            self.end(clock, Time::Now { active: active.to_vec() }, brought)
+            self.end(clock, each(active), brought)
         }
 
         fn end(&mut self, clock: i64, time: Time, brought: &[(u32, i64)]) -> Option<i64> {
@@ -166,6 +182,32 @@ mod tests {
         assert_eq!(bench.tick(1_004, &[0], &[]), Some(700), "an idle one is left out");
         assert_eq!(bench.tick(1_005, &[0, 1], &[(1, 650)]), Some(700), "it never goes back");
         assert_eq!(bench.tick(1_006, &[], &[(0, 900)]), Some(700), "nobody counts: nothing moves");
+    }
+
+    #[test]
+    fn it_waits_for_what_any_driver_reads_until_all_are_through() {
+        let mut bench = Bench::new(None);
+        let says = |bench: &mut Bench, active: &[u32], brought: &[(u32, i64)]| {
+            let greatest = brought.iter().map(|(partition, at)| (*partition, Second::new(*at))).collect();
+            bench.0.main(&Report { greatest, time: Some(each(active)) });
+        };
+        says(&mut bench, &[0], &[(0, 300)]);
+        assert_eq!(bench.tick(1_000, &[1], &[(1, 700)]), Some(300), "the other has older ones");
+        says(&mut bench, &[], &[(0, 400)]);
+        assert_eq!(bench.tick(1_001, &[1], &[(1, 600)]), Some(700), "it was the slowest, and has no more");
+        says(&mut bench, &[0], &[(0, 900)]);
+        assert_eq!(bench.tick(1_002, &[1], &[]), Some(700));
+        assert_eq!(bench.end(1_003, Time::End, &[]), Some(900), "the greatest of all");
+    }
+
+    #[test]
+    fn of_files_that_are_read_one_after_another_the_greatest_counts() {
+        let mut bench = Bench::new(None);
+        let one = |active: &[u32]| Time::Now { active: vec![active.to_vec()] };
+        assert_eq!(bench.end(1_000, one(&[7]), &[]), None, "it has brought nothing yet");
+        assert_eq!(bench.end(1_001, one(&[7, 8]), &[(7, 300), (8, 100)]), Some(300), "the second begins before the end of the first");
+        assert_eq!(bench.end(1_002, one(&[8]), &[(8, 200)]), Some(300));
+        assert_eq!(bench.end(1_003, one(&[8]), &[(8, 350)]), Some(350));
     }
 
     #[test]

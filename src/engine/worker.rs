@@ -80,6 +80,8 @@ impl Drop for Feeder {
 /// What every worker is built from.
 #[derive(Clone)]
 pub struct Plan {
+    /// Of this process.
+    pub workers: usize,
     pub views: Vec<&'static Definition>,
     pub inputs: Arc<parse::Inputs>,
     pub texts: Arc<dyn Texts>,
@@ -158,7 +160,7 @@ impl Watched {
 
 /// Builds a worker's dataflow; `index`: among the workers of this process.
 pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Feed>) -> Watched {
-    let sums = plan.durable.as_ref().and_then(|durable| sums(durable, worker.index(), worker.peers()));
+    let sums = plan.durable.as_ref().and_then(|durable| sums(durable, worker.index(), worker.peers(), plan.workers));
     // Nobody reads outputs any more: the process is ending, and so is this worker.
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
@@ -185,8 +187,8 @@ pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Fe
 }
 
 /// What a worker's operators are restored from, and say to, where messages are sealed.
-fn sums(durable: &Durable, worker: usize, workers: usize) -> Option<Rc<Sums>> {
-    let sums = durable.book()?.worker(worker, workers);
+fn sums(durable: &Durable, worker: usize, workers: usize, here: usize) -> Option<Rc<Sums>> {
+    let sums = durable.book()?.worker(worker, workers, here);
     // It ends the recovery.
     sums.map_err(|e| durable.fail(e)).ok()
 }

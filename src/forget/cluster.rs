@@ -3,7 +3,8 @@
 //! ```text
 //!   D/forgotten.json                              each process reads it when it starts
 //!   D/generation-N/process-P/state/               frames rewritten: without the user's versions, dead letters scrubbed
-//!   D/generation-N/process-P/snapshots/           one run, of the same kind
+//!   D/generation-N/process-P/snapshots/           one run, of the same kind; of sealed messages without what names the user
+//!   D/generation-N/process-P/sums/                empty: frames say it again
 //!   D/generation-N/process-P/texts-W              blanks where no version points to any more
 //!   D/old-M/process-P/...                         as above
 //! ```
@@ -16,6 +17,8 @@ use eddy_schemas::scrub::Person;
 
 use super::{Done, Error, Without, list};
 use crate::engine::snapshot::{Snapshots, edited};
+use crate::engine::{durable, sums};
+use crate::files::disk::Disk;
 use crate::journal::{self, Journal};
 use crate::work;
 
@@ -33,8 +36,13 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     for journal in &journals {
         journal.rewrite(|number, frame| edited(journal, number, frame, &mut without))?;
     }
+    for path in there("sums") {
+        let failed = |source| durable::Error::Snapshot { path: path.display().to_string(), source };
+        sums::clear(&Disk, &path).map_err(failed)?;
+    }
     for path in there("snapshots") {
-        Snapshots::open(&path)?.rewrite_runs(&mut without)?;
+        let snapshots = Snapshots::open(&path)?;
+        kept.keep.into_iter().fold(snapshots, Snapshots::sealing).rewrite_runs(&mut without)?;
     }
     without.blank(kept.spools.into_iter().filter(|(_, path)| path.is_file()))?;
     Ok(done)

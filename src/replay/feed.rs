@@ -17,7 +17,7 @@ use super::state::Position;
 use super::{Interrupt, Meter, ReplayTexts};
 use crate::cli::{Error, chain};
 use crate::engine::durable::Durable;
-use crate::engine::{Engine, Raw};
+use crate::engine::{DUMPS, Engine, Raw};
 use crate::source::dumps::{self, Block, Reader};
 
 /// Blocks that wait for this thread; the reader waits at it.
@@ -105,7 +105,7 @@ impl Feed<'_> {
                     if self.durable.is_some() {
                         engine.bind(position.binding());
                     }
-                    engine.send(Raw::Dump { block, rereadable }).map_err(ended)?;
+                    engine.send(Raw::Dump { block, rereadable, partition: DUMPS }).map_err(ended)?;
                 }
                 Ok(Read::Failed(error)) => {
                     self.shown.warn(&chain(&error));

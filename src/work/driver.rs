@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 
-use super::safe::{Safe, not_kept};
+use super::safe::{Own, Safe, not_kept};
 use super::share::{self, Read};
 use super::spools::Spools;
 use super::state::{Position, Reached, State};
@@ -20,6 +20,8 @@ use super::{LOOK_EVERY, Part};
 use crate::cli::{Error, chain};
 use crate::engine::durable::Durable;
 use crate::engine::snapshot::Snapshots;
+use crate::engine::snapshot::adopt::Source;
+use crate::engine::snapshot::together::Together;
 use crate::engine::{Counts, Engine, Raw};
 use crate::replay::Interrupt;
 use crate::source::dumps::Reader;
@@ -42,6 +44,8 @@ pub(super) struct Driver<'a> {
     unsaid: usize,
     /// The file that is being read, and its blocks that are in.
     reading: Option<(u32, u64)>,
+    /// That file, or the first that is to be; none: all are at their end.
+    unread: Option<u32>,
     /// Where reading began.
     from: Position,
     /// What has moved since the tick was opened.
@@ -58,6 +62,10 @@ pub(super) struct Kept {
     pub safe: Arc<Safe>,
     /// This process's own, until they are made beside the work.
     pub snapshots: Option<Snapshots>,
+    /// What earlier generations left, until it is adopted.
+    pub sources: Vec<Source>,
+    /// Where snapshots are made together.
+    pub together: Option<Arc<Together>>,
 }
 
 /// How far the reading of this process's files has come.
@@ -78,8 +86,9 @@ pub(super) struct Ended<'a> {
 impl<'a> Driver<'a> {
     pub fn new(part: Part<'a>, engine: Engine, words: Receiver<(usize, Word)>, spools: Spools, kept: Option<Kept>) -> Self {
         let meter = Progress { bytes: 0, bytes_total: None, shown_at: Instant::now(), counts: engine.counts() };
-        let (reads, reading, from, moved, incomplete) = (never(), None, Position::default(), Position::default(), BTreeSet::new());
-        Driver { part, engine, words, reads, spools, in_tick: 0, unsaid: 0, reading, from, moved, kept, incomplete, meter }
+        let (reads, from, moved, incomplete) = (never(), Position::default(), Position::default(), BTreeSet::new());
+        let (in_tick, unsaid, reading, unread) = (0, 0, None, None);
+        Driver { part, engine, words, reads, spools, in_tick, unsaid, reading, unread, from, moved, kept, incomplete, meter }
     }
 
     /// Feeds the engine what the state holds and all records of its files after it, and ends it, together with the others.
@@ -87,15 +96,15 @@ impl<'a> Driver<'a> {
         self.meter.bytes_total = reader.bytes_total();
         self.part.shown.begin(self.meter.bytes_total);
         let mut from = Position::default();
-        if let Some(Kept { state, durable, safe, snapshots }) = &mut self.kept {
-            let process = self.part.links.party.process;
-            let before = state.recover(process, &mut self.engine)?;
+        if let Some(Kept { state, durable, safe, snapshots, sources, together }) = &mut self.kept {
+            state.recover(sources, &mut self.engine)?;
             from = state.manifest.position.clone();
             // None before others say how far they are.
             durable.set_recovery_point(0);
-            let snapshots = snapshots.take().expect("begun once").adopting(before);
+            let snapshots = snapshots.take().expect("begun once").adopting(std::mem::take(sources));
             durable.keep_small(snapshots).map_err(|e| Error::failed("no thread can be started", e))?;
-            safe.keep(self.engine.frontiers(), Arc::clone(durable));
+            let (frontiers, durable, together) = (self.engine.frontiers(), Arc::clone(durable), together.clone());
+            safe.keep(Own { frontiers, durable, together, adopts: state.has_much_to_adopt() });
         }
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
         let spawned = std::thread::Builder::new().name("reader".into()).spawn({
@@ -104,6 +113,11 @@ impl<'a> Driver<'a> {
         });
         spawned.map_err(|e| Error::failed("no thread can be started", e))?;
         self.reads = reads;
+        let files = &self.part.replay.files;
+        // (An empty one brings nothing.)
+        let has_some = |file: u32| files[file as usize].metadata().is_ok_and(|meta| meta.len() > 0);
+        let unread = |file: &u32| self.part.reads(*file as usize) && !from.is_at_end_of(*file) && has_some(*file);
+        self.unread = (0..files.len() as u32).find(unread);
         self.from = from;
         if self.part.is_first() {
             self.lead()?
@@ -111,6 +125,7 @@ impl<'a> Driver<'a> {
             self.follow()?
         }
         self.bind();
+        self.engine.all_is_in();
         self.engine.finish().map_err(stopped)?;
         if let Some(kept) = &self.kept {
             kept.durable.sync().map_err(not_kept)?;
@@ -189,9 +204,14 @@ impl<'a> Driver<'a> {
         self.engine.open_at(tick).map_err(stopped)
     }
 
-    /// Says what the open tick is made from.
+    /// Says what the open tick is made from, and whom the watermark waits for: each process, while it has more to read. So nothing is taken to be
+    /// in that a slower one still has.
     fn bind(&mut self) {
         let moved = std::mem::take(&mut self.moved);
+        match self.unread {
+            None => self.engine.wait_for(vec![]),
+            Some(file) => self.engine.wait_for_any(moved.files().chain([file]).collect()),
+        }
         self.engine.bind(if self.kept.is_some() { moved.binding() } else { String::new() });
     }
 
@@ -207,9 +227,9 @@ impl<'a> Driver<'a> {
                         (block.input, self.from.blocks(block.input) + 1)
                     }
                 };
-                self.reading = Some((file, blocks));
+                (self.reading, self.unread) = (Some((file, blocks)), Some(file));
                 self.moved.set(file, Reached::Blocks(blocks));
-                let raw = Raw::Dump { block, rereadable };
+                let raw = Raw::Dump { block, rereadable, partition: file };
                 let records = raw.records_about();
                 self.engine.send(raw).map_err(stopped)?;
                 self.in_tick += records;
@@ -224,7 +244,7 @@ impl<'a> Driver<'a> {
             Read::End => {
                 let files = (0..self.part.replay.files.len()).filter(|file| self.part.reads(*file));
                 files.for_each(|file| self.moved.set(file as u32, Reached::End));
-                self.reads = never();
+                (self.reads, self.unread) = (never(), None);
                 return Ok(true);
             }
         }

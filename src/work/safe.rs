@@ -4,6 +4,14 @@
 //!   process 1:  every worker has closed t --fsync of its frames--> Kept(t) --> process 0: the least of all --Safe(t)--> recovery points
 //! ```
 //!
+//! Where messages are sealed, snapshots are made together (`engine::snapshot::together`):
+//!
+//! ```text
+//!   process 0:  its frames fill a segment, and all have taken the one before --Want(t)--> each makes one up to t --Took(t)--> process 0
+//! ```
+//!
+//! (Messages are spread evenly, and so are frames: the segment of one speaks for all.)
+//!
 //! A tick closes nowhere before the frames of all workers are written, but what is written goes with the power of its machine: a snapshot that
 //! holds a tick which another process has lost would be of a time that never was.
 
@@ -15,18 +23,33 @@ use crate::cli::Error;
 use crate::cluster::Links;
 use crate::engine::Frontiers;
 use crate::engine::durable::{self, Durable};
+use crate::engine::snapshot::together::Together;
 
 /// What processes have said, each of itself.
 pub(super) struct Safe {
     kept: Vec<AtomicU64>,
     /// Of all.
     all: AtomicU64,
-    own: OnceLock<(Arc<Frontiers>, Arc<Durable>)>,
+    /// Which snapshot is wanted of all, and which each has made, where they are made together.
+    wanted: AtomicU64,
+    took: Vec<AtomicU64>,
+    own: OnceLock<Own>,
+}
+
+/// This process's ticks.
+pub(super) struct Own {
+    pub frontiers: Arc<Frontiers>,
+    pub durable: Arc<Durable>,
+    /// Where snapshots are made together.
+    pub together: Option<Arc<Together>>,
+    /// There is much to adopt: the first snapshot does not wait for more to do.
+    pub adopts: bool,
 }
 
 impl Safe {
     pub fn new(processes: usize) -> Safe {
-        Safe { kept: (0..processes).map(|_| AtomicU64::new(0)).collect(), all: AtomicU64::new(0), own: OnceLock::new() }
+        let none = || (0..processes).map(|_| AtomicU64::new(0)).collect();
+        Safe { kept: none(), all: AtomicU64::new(0), wanted: AtomicU64::new(0), took: none(), own: OnceLock::new() }
     }
 
     /// Another process has these ticks on its disk.
@@ -39,14 +62,24 @@ impl Safe {
         self.all.fetch_max(tick, Ordering::AcqRel);
     }
 
+    /// A snapshot of the ticks up to this one is wanted of all.
+    pub fn want(&self, tick: u64) {
+        self.wanted.fetch_max(tick, Ordering::AcqRel);
+    }
+
+    /// A process has made it.
+    pub fn took(&self, process: usize, tick: u64) {
+        self.took[process].fetch_max(tick, Ordering::AcqRel);
+    }
+
     /// This process's ticks are kept from now on.
-    pub fn keep(&self, frontiers: Arc<Frontiers>, durable: Arc<Durable>) {
-        assert!(self.own.set((frontiers, durable)).is_ok(), "kept once");
+    pub fn keep(&self, own: Own) {
+        assert!(self.own.set(own).is_ok(), "kept once");
     }
 
     /// Makes safe what has closed, says so, and has snapshots made up to what all have. Now and then.
     pub fn look(&self, links: &Links) -> Result<(), durable::Error> {
-        let Some((frontiers, durable)) = self.own.get() else { return Ok(()) };
+        let Some(Own { frontiers, durable, together, adopts }) = self.own.get() else { return Ok(()) };
         let me = links.party.process;
         // First how far it is, then whether all of that was written: a tick whose frame could not be has closed, too.
         let closed = frontiers.frontier().saturating_sub(1);
@@ -58,15 +91,43 @@ impl Safe {
             }
         }
         if me == 0 {
-            let least = self.kept.iter().map(|kept| kept.load(Ordering::Acquire)).min().unwrap_or(0);
+            let least = least(&self.kept);
             if least > self.all.load(Ordering::Acquire) {
                 self.all(least);
                 links.say_all(&Word::Safe(least).encode());
             }
         }
         durable.set_recovery_point(self.all.load(Ordering::Acquire));
+        if let Some(together) = together {
+            let is_first = self.wanted.load(Ordering::Acquire) == 0;
+            self.take(together, durable.is_full() || (is_first && *adopts), links);
+        }
         Ok(())
     }
+
+    /// Has the snapshot made that is wanted, and says when it is; process 0 says which is.
+    fn take(&self, together: &Together, has_work: bool, links: &Links) {
+        let me = links.party.process;
+        if me == 0 {
+            let (all, wanted) = (self.all.load(Ordering::Acquire), self.wanted.load(Ordering::Acquire));
+            if has_work && all > wanted && least(&self.took) == wanted {
+                self.want(all);
+                links.say_all(&Word::Want(all).encode());
+            }
+        }
+        together.want(self.wanted.load(Ordering::Acquire));
+        let made = together.made();
+        if made > self.took[me].load(Ordering::Acquire) {
+            self.took(me, made);
+            if me > 0 {
+                links.say(0, &Word::Took(made).encode());
+            }
+        }
+    }
+}
+
+fn least(of: &[AtomicU64]) -> u64 {
+    of.iter().map(|of| of.load(Ordering::Acquire)).min().unwrap_or(0)
 }
 
 /// What went wrong with what was to be kept.

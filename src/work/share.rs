@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::state::Position;
 use crate::cli::Error;
+use crate::cli::duration::text;
 use crate::replay::Job;
 use crate::source::dumps::{self, Block, Reader};
 
@@ -19,6 +20,7 @@ pub(super) fn given(job: &super::Job, files: &[String]) -> Vec<(String, String)>
     let (hosts, durable, job) = (&job.hosts, job.durable, &job.replay);
     let named = |name: &str, value: String| (name.to_owned(), value);
     let views: Vec<&str> = job.views.iter().map(|definition| definition.view.name).collect();
+    let time = |seconds: Option<i64>| seconds.map_or_else(|| "none".to_owned(), text);
     let mut given = vec![
         named("version", env!("CARGO_PKG_VERSION").into()),
         named("the hosts", hosts.join(" ")),
@@ -26,6 +28,9 @@ pub(super) fn given(job: &super::Job, files: &[String]) -> Vec<(String, String)>
         named("--views", views.join(",")),
         named("--record-bytes-max", job.limits.record_bytes_max.to_string()),
         named("--tick-records-max", job.tick_records_max.to_string()),
+        named("--retention", time(job.keep.messages_s)),
+        named("--keep-hours", time(job.keep.hours_s)),
+        named("--keep-days", time(job.keep.days_s)),
         named("--state", if durable.is_some() { "durable" } else { "none" }.into()),
         named("--rebuild", durable.is_some_and(|durable| durable.rebuild).to_string()),
         named("files", job.files.len().to_string()),

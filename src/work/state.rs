@@ -5,6 +5,7 @@
 //!   D/generation-000002.json    the job; how far the files were read and what holds the state, when it began (`begin`)
 //!   D/generation-000002/process-0/state/       frames of the workers of process 0 (`engine::durable`)
 //!   D/generation-000002/process-0/snapshots/   what older frames said, and what the process has adopted of those before (`engine::snapshot`)
+//!   D/generation-000002/process-0/sums/        what was said of sealed messages since its snapshot; nothing for anybody else (`engine::sums`)
 //!   D/generation-000002/process-0/texts-0      texts of records that cannot be read again where they stood, one file a worker
 //!   D/generation-000002/process-1/...
 //!   D/old-000001/...                           what an earlier generation left: its texts, and state that nobody has adopted yet
@@ -13,6 +14,10 @@
 //! Snapshots and frames say nothing of who reads them: at a start each process reads some of the folders there are and feeds what it finds to
 //! its workers, from where it goes to whichever worker has the message now (`recover`). So state moves without a step of its own. Beside the
 //! work each process then makes one snapshot of the folders that it has read, and they go.
+//!
+//! **Where messages are sealed** processes make their snapshots together (`engine::snapshot::together`), and each adopts what its workers have now,
+//! out of all folders. A start goes on from the snapshots of one tick, which all processes of one generation have, and what frames of that
+//! and later generations say. The retention is the manifest's: a job with another is refused.
 //!
 //! **The fence.** A generation is claimed by making a file, which exactly one can make. Then the folders of those before it are renamed, so
 //! that whoever is still at work there can name nothing in them, and remove nothing. What such a process has open it may write on: the new
@@ -54,13 +59,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use eddy_dataflows::Keep;
 use eddy_schemas::frame;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Error, chain};
 use crate::clock::{Clock, System};
 use crate::engine::durable;
+use crate::engine::recovery::Retention;
 use crate::engine::snapshot::Snapshots;
+use crate::engine::snapshot::together::Here;
+use crate::engine::sums::Said;
 use crate::files::{self, Files, Open};
 use crate::replay::input_of_spool;
 use crate::{pause, record};
@@ -69,8 +78,8 @@ pub(super) use claim::{BEATS, Claim};
 use claim::{Standing, Watch};
 pub(super) use position::{Position, Reached};
 
-/// Of manifests. What is newer is refused; format 1 had no snapshots.
-const FORMAT: u32 = 2;
+/// Of manifests: 3 where messages are sealed, else 2; 1 had no snapshots. What is newer is refused.
+const FORMATS: std::ops::RangeInclusive<u32> = 1..=3;
 /// A file in the folder of a generation, from before it is begun until it is taken.
 const OWN: &str = "own";
 /// Between two looks at whether another cluster lives.
@@ -98,6 +107,9 @@ pub(super) struct Manifest {
     files: Vec<String>,
     /// It decides what is a record.
     record_bytes_max: usize,
+    /// Where messages are sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retention: Option<Retention>,
     /// Where tables are made before they are put in their place.
     #[serde(default)]
     pub staging: Option<PathBuf>,
@@ -125,9 +137,21 @@ struct Held {
     processes: usize,
     /// Its last tick that counts.
     until: u64,
+    /// Where its generation makes snapshots together: the tick of the one that all have; 0: they have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snapshot: Option<u64>,
 }
 
 impl Manifest {
+    /// As it is written.
+    fn format(&self) -> u32 {
+        FORMATS.end() - u32::from(self.retention.is_none())
+    }
+
+    pub fn keep(&self) -> Option<Keep> {
+        self.retention.as_ref().map(Retention::keep)
+    }
+
     /// The last tick that counts of the generations before.
     fn until(&self) -> u64 {
         self.before.last().map_or(0, |before| before.until)
@@ -154,7 +178,7 @@ impl Manifest {
             let counting = (self.since..self.generation).filter(|generation| self.counts(*generation));
             let of = |generation| {
                 let (_, before) = self.of(generation).expect("it counts");
-                let held = move |process| Held { generation, process, processes: before.processes, until: before.until };
+                let held = move |process| Held { generation, process, processes: before.processes, until: before.until, snapshot: None };
                 (0..before.processes).map(held)
             };
             counting.flat_map(of).collect()
@@ -202,12 +226,7 @@ fn number_of(name: &str, before: &str, after: &str) -> Option<u64> {
 
 fn read(files: &dyn Files, folder: &Path, generation: u64) -> Result<Option<Manifest>, Error> {
     let path = manifest_path(folder, generation);
-    let read = match record::read_in(files, &path, FORMAT) {
-        // (Whatever else it is, it is not that either.)
-        Err(record::Error::Damaged { .. }) => record::read_in(files, &path, 1),
-        read => read,
-    };
-    read.map_err(|e| match e {
+    record::read_since(files, &path, FORMATS).map_err(|e| match e {
         record::Error::Newer { .. } => Error::Usage(chain(&e)),
         e => unreadable(&e.into()),
     })
@@ -249,6 +268,8 @@ pub(crate) struct Kept {
     pub processes: Vec<PathBuf>,
     /// With their numbers among inputs.
     pub spools: Vec<(u32, PathBuf)>,
+    /// How long what stays, where messages are sealed.
+    pub keep: Option<Keep>,
 }
 
 /// A cluster has begun in this folder.
@@ -266,8 +287,9 @@ pub(crate) fn kept(folder: &Path) -> Result<Kept, Error> {
         let generation = folder.join(name);
         processes.extend(listed(&generation)?.iter().filter(|name| name.starts_with("process-")).map(|name| generation.join(name)));
     }
+    let keep = manifest.keep();
     let spools = State { files, folder: folder.into(), manifest }.spools();
-    Ok(Kept { processes, spools: spools.into_iter().enumerate().map(|(number, path)| (input_of_spool(number), path)).collect() })
+    Ok(Kept { processes, keep, spools: spools.into_iter().enumerate().map(|(number, path)| (input_of_spool(number), path)).collect() })
 }
 
 impl State {
@@ -305,6 +327,11 @@ impl State {
         own_folder(&self.folder, self.manifest.generation)
     }
 
+    /// More than one state a process.
+    pub fn has_much_to_adopt(&self) -> bool {
+        self.manifest.held().len() > self.manifest.processes
+    }
+
     /// Makes a process's own folder; gives where its frames go.
     pub fn own(&self, process: usize) -> Result<PathBuf, Error> {
         let path = process_folder(&self.own_folder(), process);
@@ -324,7 +351,17 @@ impl State {
     /// A process's own snapshots.
     pub fn snapshots(&self, process: usize) -> Result<Snapshots, durable::Error> {
         let folder = process_folder(&self.own_folder(), process).join("snapshots");
-        Ok(Snapshots::open_in(Arc::clone(&self.files), &folder)?.among(position::share(self.manifest.processes)))
+        let snapshots = Snapshots::open_in(Arc::clone(&self.files), &folder)?.among(position::share(self.manifest.processes));
+        let Manifest { processes, workers, .. } = self.manifest;
+        let here = Here { process, processes, workers };
+        Ok(self.manifest.keep().into_iter().fold(snapshots, |snapshots, keep| snapshots.sealing(keep).here(here)))
+    }
+
+    /// Where a process puts what is said of sealed messages.
+    pub fn said(&self, process: usize) -> Result<Said, durable::Error> {
+        let folder = process_folder(&self.own_folder(), process).join("sums");
+        let failed = |source| durable::Error::Snapshot { path: folder.display().to_string(), source };
+        Said::new(Arc::clone(&self.files), &folder).map_err(failed)
     }
 
     /// An error where a later generation has been claimed: then nothing more may be told to anybody.

@@ -29,6 +29,10 @@ pub(super) enum Word {
     Kept(u64),
     /// From 0: all processes have.
     Safe(u64),
+    /// From 0: all have the snapshot that was wanted before, and shall make one of the ticks up to this one.
+    Want(u64),
+    /// To 0: this process has made it.
+    Took(u64),
     /// From 0: the open tick ends, and no other follows.
     Close,
     /// To 0: a record that could not be read.
@@ -63,6 +67,8 @@ impl Word {
             Word::Read => vec![b'e'],
             Word::Kept(tick) => number(b'k', *tick),
             Word::Safe(tick) => number(b'a', *tick),
+            Word::Want(tick) => number(b'w', *tick),
+            Word::Took(tick) => number(b'n', *tick),
             Word::Close => vec![b'c'],
             Word::Dead(letter) => json(b'd', serde_json::to_vec(letter)),
             Word::Rows { view, rows } => {
@@ -90,6 +96,8 @@ impl Word {
             b'e' => Word::Read,
             b'k' => Word::Kept(number()?),
             b'a' => Word::Safe(number()?),
+            b'w' => Word::Want(number()?),
+            b'n' => Word::Took(number()?),
             b'c' => Word::Close,
             b'd' => Word::Dead(json(body)?),
             b't' => {

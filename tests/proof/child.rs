@@ -14,7 +14,7 @@ use eddy::clock::Manual;
 use eddy::engine::counts::Snapshot;
 use eddy::engine::durable::{Durable, Fsync, NoRoom, Referred};
 use eddy::engine::recovery::{self, Kept, Retention};
-use eddy::engine::{self, Engine, Output, Peers, Raw, parse};
+use eddy::engine::{self, DUMPS, Engine, Output, Peers, Raw, parse};
 use eddy::replay::ReplayTexts;
 use eddy::source::dumps::{Limits, Reader};
 use eddy::spool::Spool;
@@ -179,7 +179,7 @@ impl Run<'_> {
                 Some(block) if block.input as usize == number => {
                     self.blocks += 1;
                     if self.blocks % self.task.processes == self.task.process {
-                        engine.send(Raw::Dump { block, rereadable: true }).expect("workers live");
+                        engine.send(Raw::Dump { block, rereadable: true, partition: DUMPS }).expect("workers live");
                     }
                 }
                 later => {

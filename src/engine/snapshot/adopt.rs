@@ -7,7 +7,7 @@
 //!
 //! Within a state what came later won. Between two states nothing tells what came later, since a message may have moved from one to the other
 //! and back: there the greater version number wins, as it does everywhere; of equal ones both stay, and whoever reads them decides, who has
-//! their texts.
+//! their texts. (Where messages are sealed each process adopts its workers' messages out of all sources, and they have an order: `together`.)
 //!
 //! # Invariants
 //! 1. A source goes only after the snapshot that holds it is named. Where that cannot be named any more, since its folder has been taken by
@@ -16,6 +16,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use eddy_dataflows::Keep;
 
 use super::{Error, Manifest, Merge, Snapshots, Writer, damaged, newest, stored};
 use crate::engine::durable::{Share, Ticks};
@@ -35,6 +37,10 @@ pub struct Source {
     share: Share,
     /// Ticks up to this one count.
     until: u64,
+    /// Of those with an order: where this one has a message, it is as of later than in those of lesser layers.
+    pub layer: u64,
+    /// What is counted, and dead letters, are this process's to carry on.
+    pub is_mine: bool,
 }
 
 impl Source {
@@ -42,12 +48,29 @@ impl Source {
     pub fn look(files: &Arc<dyn Files>, folder: &Path, share: Share, until: u64) -> Result<Source, Error> {
         let (state, snapshots) = (folder.join("state"), folder.join("snapshots"));
         let manifest = record::read_since(&**files, &snapshots.join("snapshot.json"), super::FORMATS)?.unwrap_or_default();
-        let snapshots = Snapshots { files: Arc::clone(files), dir: snapshots, manifest, share, to_adopt: vec![], keep: None };
+        let snapshots = Snapshots::with(Arc::clone(files), &snapshots, manifest).among(share);
         let journal = Journal::look_in(Arc::clone(files), &state, journal::Config::default())?;
         if let Some(journal) = &journal {
             snapshots.check(journal)?;
         }
-        Ok(Source { files: Arc::clone(files), folder: folder.to_owned(), snapshots, journal, share, until })
+        Ok(Source { files: Arc::clone(files), folder: folder.to_owned(), snapshots, journal, share, until, layer: 0, is_mine: true })
+    }
+
+    /// Goes on from the snapshot of this tick, which all of its generation have; 0: they have none. `layer`: the generation.
+    pub fn together(self, tick: u64, layer: u64) -> Result<Source, Error> {
+        let snapshots = self.snapshots.of(tick)?;
+        self.journal.iter().try_for_each(|journal| snapshots.check(journal))?;
+        Ok(Source { snapshots, layer, ..self })
+    }
+
+    /// Messages are sealed.
+    pub fn sealing(self, keep: Keep) -> Source {
+        Source { snapshots: self.snapshots.sealing(keep), ..self }
+    }
+
+    /// It was made together with others, and has a snapshot.
+    pub fn is_together(&self) -> bool {
+        self.layer > 0 && self.snapshots.manifest.tick > 0
     }
 
     /// Its ticks after the snapshot; none where it has no frames.
@@ -69,8 +92,8 @@ impl Source {
     }
 
     /// It is not needed any more. Its texts are.
-    fn remove(&self) {
-        for folder in ["state", "snapshots"] {
+    pub(super) fn remove(&self) {
+        for folder in ["state", "snapshots", "sums"].iter().filter(|_| self.is_mine) {
             // What is left is removed by the next who takes these folders.
             let _ = self.files.remove_folder(&self.folder.join(folder));
         }
@@ -78,8 +101,10 @@ impl Source {
 }
 
 impl Manifest {
-    fn adopt(&mut self, other: &Manifest, share: Share) -> Result<(), stored::Malformed> {
-        self.tally.add(&other.tally);
+    pub(super) fn adopt(&mut self, other: &Manifest, source: &Source) -> Result<(), Error> {
+        if source.is_mine {
+            self.tally.add(&other.tally);
+        }
         for (partition, at) in other.past.greatest.iter().flatten() {
             let greatest = self.past.greatest.get_or_insert_default().entry(*partition).or_insert(*at);
             *greatest = (*at).max(*greatest);
@@ -87,7 +112,8 @@ impl Manifest {
         // Watermarks do not go back.
         self.past.time = self.past.time.into_iter().chain(other.past.time).max_by_key(|time| time.watermark);
         self.tick = self.tick.max(other.tick);
-        if other.binding.is_empty() { Ok(()) } else { (share.bind)(&mut self.binding, &other.binding) }
+        let bound = if other.binding.is_empty() { Ok(()) } else { (source.share.bind)(&mut self.binding, &other.binding) };
+        bound.map_err(|_| damaged(&source.folder, "a binding is not one"))
     }
 }
 
@@ -113,8 +139,8 @@ impl Snapshots {
             let mut one = source.snapshots.manifest.clone();
             let mut merge = source.snapshots.read()?;
             self.add_frames(source, &mut one, &mut merge, &mut number)?;
-            next.adopt(&one, self.share).map_err(|_| damaged(&source.folder, "a binding is not one"))?;
-            merges.push(Ahead::new(merge)?);
+            next.adopt(&one, source)?;
+            merges.push(Ahead::of(merge, source)?);
         }
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, number)?;
         while let Some(id) = merges.iter().filter_map(Ahead::key).min().map(|(_, id)| id.to_vec()) {
@@ -134,7 +160,7 @@ impl Snapshots {
     }
 
     /// Makes runs, which no manifest names, of a source's frames after its snapshot.
-    fn add_frames(&self, source: &Source, manifest: &mut Manifest, merge: &mut Merge, number: &mut u64) -> Result<(), Error> {
+    pub(super) fn add_frames(&self, source: &Source, manifest: &mut Manifest, merge: &mut Merge, number: &mut u64) -> Result<(), Error> {
         let Some(mut ticks) = source.ticks() else { return source.check_end(manifest.tick) };
         let (mut frames, mut letters, mut bytes) = (vec![], vec![], 0);
         loop {
@@ -167,14 +193,15 @@ impl Snapshots {
 }
 
 /// A state's versions, the next of which is known.
-struct Ahead {
-    merge: Merge,
+pub(super) struct Ahead {
+    pub merge: Merge,
+    pub is_mine: bool,
     row: Option<Vec<u8>>,
 }
 
 impl Ahead {
-    fn new(merge: Merge) -> Result<Self, Error> {
-        let mut ahead = Ahead { merge, row: None };
+    pub fn of(merge: Merge, source: &Source) -> Result<Self, Error> {
+        let mut ahead = Ahead { merge, is_mine: source.is_mine, row: None };
         ahead.advance()?;
         Ok(ahead)
     }
@@ -185,7 +212,7 @@ impl Ahead {
     }
 
     /// By which runs are sorted.
-    fn key(&self) -> Option<(u64, &[u8])> {
+    pub fn key(&self) -> Option<(u64, &[u8])> {
         let id = stored::id(self.row.as_deref()?).ok()?;
         Some((stored::order(id).ok()?, id))
     }
@@ -198,7 +225,7 @@ impl Ahead {
 }
 
 /// Gives the greatest versions of a message, each once; there is more than one where their texts have to decide.
-fn greatest(merges: &mut [Ahead], id: &[u8], mut each: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+pub(super) fn greatest(merges: &mut [Ahead], id: &[u8], mut each: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let mut rows: Vec<(i64, Vec<u8>)> = vec![];
     for ahead in merges {
         while let Some(row) = ahead.next_of(id)? {

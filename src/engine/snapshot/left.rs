@@ -61,8 +61,8 @@ impl Sorted {
 /// What sealed messages have left, as a snapshot has it.
 pub struct Left {
     pub(super) files: Arc<dyn Files>,
-    pub(super) dir: PathBuf,
-    pub(super) runs: Vec<Run>,
+    /// Oldest first, each with its folder.
+    pub(super) runs: Vec<(PathBuf, Run)>,
     pub(super) now: Option<Now>,
     /// In which it is to be said again, and the last of those that bring back messages.
     pub ticks: (u64, u64),
@@ -75,7 +75,7 @@ impl Left {
         let mut merge = self.merge(true)?;
         while let Some(fact) = merge.next()? {
             let checked = fact.walk(&mut known, |_| {}).and_then(|()| fact.route(&mut known));
-            let route = checked.map_err(|_| damaged(&self.dir, "a sealed sum is none"))?;
+            let route = checked.map_err(|_| damaged(self.dir(), "a sealed sum is none"))?;
             if route % workers as u64 == worker as u64 {
                 sums::fact(fact, of.entry(fact.kind).or_default());
             }
@@ -83,12 +83,22 @@ impl Left {
         Ok(of)
     }
 
+    /// For messages.
+    fn dir(&self) -> &Path {
+        self.runs.first().map_or(Path::new("of no snapshot"), |(dir, _)| dir)
+    }
+
+    /// Without the oldest runs.
+    pub(super) fn since(self, first: usize) -> Left {
+        Left { runs: self.runs[first..].to_vec(), ..self }
+    }
+
     /// `is_all`: there is nothing older that a fact may end.
     pub(super) fn merge(&self, is_all: bool) -> Result<SumsMerge, Error> {
-        let reader = |run: &Run| Some(SumsReader::new(&*self.files, &self.dir, run, run.sums_at?));
+        let reader = |(dir, run): &(PathBuf, Run)| Some(SumsReader::new(&*self.files, dir, run, run.sums_at?));
         let runs = self.runs.iter().filter_map(reader).collect::<Result<_, _>>()?;
-        let known = Known::default();
-        Ok(SumsMerge { runs, now: self.now, is_all, known, dir: self.dir.clone(), kind: None, key: vec![], value: vec![], newer: vec![] })
+        let (known, dir) = (Known::default(), self.dir().to_owned());
+        Ok(SumsMerge { runs, now: self.now, is_all, known, dir, kind: None, key: vec![], value: vec![], newer: vec![] })
     }
 }
 

@@ -23,9 +23,10 @@ use std::time::Duration;
 
 use super::claim::{Claim, newest};
 use super::position::{Position, share};
-use super::{Before, FORMAT, Held, Manifest, OWN, State, manifest_path, number_of, process_folder, superseded, taken_folder};
-use crate::cli::Error;
+use super::{Before, Held, Manifest, OWN, State, manifest_path, number_of, process_folder, superseded, taken_folder};
+use crate::cli::{Error, chain};
 use crate::engine::durable;
+use crate::engine::recovery::Retention;
 use crate::engine::snapshot::adopt::Source;
 use crate::files::{Files, Open};
 use crate::record;
@@ -37,6 +38,8 @@ pub(in crate::work) struct Job {
     pub workers: usize,
     pub files: Vec<String>,
     pub record_bytes_max: usize,
+    /// Where messages are sealed.
+    pub retention: Option<Retention>,
     /// Where tables go.
     pub output: Option<PathBuf>,
     /// The state is made anew.
@@ -71,7 +74,7 @@ pub(super) fn begin(
     at("counted");
     claim.check()?;
     let path = manifest_path(folder, claim.generation);
-    record::write_in(&**files, &path, FORMAT, &state.manifest).map_err(failed(folder))?;
+    record::write_in(&**files, &path, state.manifest.format(), &state.manifest).map_err(failed(folder))?;
     at("begun");
     sweep(&state);
     Ok((state, claim))
@@ -128,7 +131,7 @@ fn goes_on(last: &Manifest, job: &Job, folder: &Path) -> Result<(), Error> {
             return Err(Error::Usage(format!("file {} of this job was {then}: {advice}", number + 1)));
         }
     }
-    Ok(())
+    Retention::check(folder, last.retention.as_ref(), job.retention.as_ref()).map_err(|e| Error::Usage(chain(&e)))
 }
 
 /// What this generation goes on from.
@@ -149,6 +152,7 @@ fn next(files: &Arc<dyn Files>, folder: &Path, job: &Job, generation: u64) -> Re
         position: Position::default(),
         files: job.files.clone(),
         record_bytes_max: job.record_bytes_max,
+        retention: job.retention.clone(),
         staging: job.output.as_ref().map(staging).transpose().map_err(failed(folder))?,
     };
     if let Some(last) = if job.rebuild { None } else { last(&**files, folder)? } {
@@ -168,7 +172,6 @@ fn next(files: &Arc<dyn Files>, folder: &Path, job: &Job, generation: u64) -> Re
 fn go_on(files: &Arc<dyn Files>, folder: &Path, last: Manifest, next: &mut Manifest) -> Result<(), Error> {
     // What it counts is safe against a power cut before it is said to count.
     (0..last.processes).try_for_each(|process| sync_texts(&**files, folder, &last, process)).map_err(failed(folder))?;
-    let base = last.until();
     let seen = (0..last.processes).map(|process| Seen::look(files, folder, &last, process)).collect::<Result<Vec<_>, _>>();
     let seen = seen.map_err(|e| super::unreadable(&e))?;
     // Every worker writes a frame for each tick, in order: a tick counts where the last of each process is not before it.
@@ -183,12 +186,7 @@ fn go_on(files: &Arc<dyn Files>, folder: &Path, last: Manifest, next: &mut Manif
         let path = taken_folder(folder, last.generation).display().to_string();
         next.position.add(Position::of(binding).map_err(|source| super::unreadable(&durable::Error::Rows { path, source }))?);
     }
-    let adopted = |number: usize| seen[number % last.processes].adopted;
-    let mut held: Vec<_> = last.held().into_iter().enumerate().filter(|(number, _)| !adopted(*number)).map(|(_, held)| held).collect();
-    for (process, seen) in seen.iter().enumerate().filter(|(_, seen)| until > base || seen.adopted) {
-        let until = if until > base { until } else { seen.snapshot };
-        held.push(Held { generation: last.generation, process, processes: last.processes, until });
-    }
+    let held = if last.retention.is_some() { held_together(&last, &seen, until) } else { held(&last, &seen, until) };
     next.time = least_time(files, folder, &held).map_err(|e| super::unreadable(&e))?;
     (next.since, next.before) = (last.since, last.before);
     next.before.push(Before { processes: last.processes, workers: last.workers, until });
@@ -198,10 +196,34 @@ fn go_on(files: &Arc<dyn Files>, folder: &Path, last: Manifest, next: &mut Manif
     Ok(())
 }
 
+/// What holds the state: each process has adopted its share of what was there before, or has not yet.
+fn held(last: &Manifest, seen: &[Seen], until: u64) -> Vec<Held> {
+    let is_ahead = until > last.until();
+    let adopted = |number: usize| seen[number % last.processes].adopted;
+    let mut held: Vec<_> = last.held().into_iter().enumerate().filter(|(number, _)| !adopted(*number)).map(|(_, held)| held).collect();
+    for (process, seen) in seen.iter().enumerate().filter(|(_, seen)| is_ahead || seen.adopted) {
+        let until = if is_ahead { until } else { seen.snapshot };
+        held.push(Held { generation: last.generation, process, processes: last.processes, until, snapshot: None });
+    }
+    held
+}
+
+/// The same where they do it together: what was there before counts until all have.
+fn held_together(last: &Manifest, seen: &[Seen], until: u64) -> Vec<Held> {
+    let snapshot = seen.iter().map(|seen| seen.snapshot).min().expect("some process");
+    let of = |process| Held { generation: last.generation, process, processes: last.processes, until, snapshot: Some(snapshot) };
+    let all = (0..last.processes).map(of);
+    match snapshot {
+        0 => last.held().into_iter().chain(all.filter(|_| until > last.until())).collect(),
+        _ => all.collect(),
+    }
+}
+
 /// Of the snapshots that will be fed at once the earliest time: from there it goes on.
 fn least_time(files: &Arc<dyn Files>, folder: &Path, held: &[Held]) -> Result<Option<eddy_schemas::frame::Time>, durable::Error> {
     let mut least = None;
-    for held in held {
+    // (Who has none, where all have one of a tick, has frames after that only.)
+    for held in held.iter().filter(|held| held.snapshot != Some(0)) {
         let manifest = held.look(files, folder)?.snapshots.manifest;
         if least.as_ref().is_none_or(|(tick, _)| manifest.tick < *tick) {
             least = Some((manifest.tick, manifest.past.time));
@@ -276,8 +298,7 @@ fn sweep(state: &State) {
             }
             let gone = (0..manifest.shape(generation).0).filter(|process| held.iter().all(|held| held.process != *process));
             for process in gone.map(|process| process_folder(&path, process)) {
-                remove(files.remove_folder(&process.join("state")));
-                remove(files.remove_folder(&process.join("snapshots")));
+                ["state", "snapshots", "sums"].iter().for_each(|folder| remove(files.remove_folder(&process.join(folder))));
             }
         }
     }

@@ -40,6 +40,11 @@ impl Position {
         self.files.insert(file, reached);
     }
 
+    /// The files that it says something of.
+    pub fn files(&self) -> impl Iterator<Item = u32> {
+        self.files.keys().copied()
+    }
+
     /// Files only go on, so the farther of two is the later.
     pub fn add(&mut self, later: Position) {
         for (file, reached) in later.files {

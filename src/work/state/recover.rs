@@ -1,18 +1,20 @@
 //! Recovery of a process's share: the snapshots that it is to feed, then the ticks after them, each with its number.
 //!
 //! Which worker has a message now is the exchange's affair: frames and snapshots say nothing of who reads them. In what order snapshots and
-//! frames of different processes come is of no matter either, since the greater version wins; ticks are fed in the order of their numbers.
+//! frames of different processes come is of no matter either, since the greater version wins; ticks are fed in the order of their numbers. What
+//! sealed messages left is not fed: each process takes what its workers have of it out of all snapshots, before the first version comes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use eddy_schemas::stored;
 
-use super::{State, unreadable};
+use super::{Manifest, State, unreadable};
 use crate::cli::Error;
 use crate::engine::durable::{self, Tick, Ticks};
-use crate::engine::snapshot::Past;
 use crate::engine::snapshot::adopt::Source;
+use crate::engine::snapshot::{Left, Past, Snapshots, together};
 use crate::engine::{self, Engine};
 
 /// Versions of a snapshot that are fed at once, and in one tick.
@@ -20,37 +22,67 @@ const VERSIONS_A_BATCH: u64 = 1 << 12;
 const VERSIONS_A_TICK: u64 = 1 << 16;
 
 impl State {
-    /// Feeds what a process's share of the state holds, and waits until all processes have done so. Gives the share, to be adopted.
-    pub fn recover(&self, process: usize, engine: &mut Engine) -> Result<Vec<Source>, Error> {
-        let held = self.manifest.held().into_iter().enumerate();
-        let mine = held.filter(|(number, _)| number % self.manifest.processes == process);
-        let mine = mine.map(|(_, held)| held.look(&self.files, &self.folder)).collect::<Result<Vec<_>, _>>();
-        let mine = mine.map_err(|e| unreadable(&e))?;
-        self.feed(&mine, engine).map_err(|e| match e {
-            engine::Error::Durable(e) => unreadable(&e),
-            e => Error::failed("the state could not be read", e),
-        })?;
-        Ok(mine)
+    /// What a process is to feed; where messages are sealed all there is, some of it to be fed by others.
+    pub fn sources(&self, process: usize) -> Result<Vec<Source>, Error> {
+        let (Manifest { processes, .. }, keep) = (&self.manifest, self.manifest.keep());
+        let is_mine = |number: usize| number % processes == process;
+        let held = self.manifest.held().into_iter().enumerate().filter(|(number, _)| keep.is_some() || is_mine(*number));
+        let look = |(number, held): (usize, super::Held)| {
+            let mut source = held.look(&self.files, &self.folder)?;
+            source.is_mine = is_mine(number);
+            Ok::<_, durable::Error>(keep.into_iter().fold(source, Source::sealing))
+        };
+        held.map(look).collect::<Result<_, _>>().map_err(|e| unreadable(&e))
     }
 
-    fn feed(&self, mine: &[Source], engine: &mut Engine) -> Result<(), engine::Error> {
-        let mut sides = mine.iter().map(Side::new).collect::<Result<Vec<_>, _>>()?;
-        let snapshots = || mine.iter().filter(|source| source.snapshots.manifest.tick > 0);
+    /// What sealed messages have left: in which ticks it comes back, the same in all processes.
+    pub fn left(&self, sources: &[Source]) -> Option<Left> {
+        let manifests = sources.iter().filter(|source| source.is_together()).map(|source| &source.snapshots);
+        let last = manifests.clone().map(|snapshots| snapshots.manifest.tick).max()?;
+        let versions = manifests.map(Snapshots::versions).sum();
+        together::left(sources, (first_tick(last, versions), last))
+    }
+
+    /// Feeds what a process's share of the state holds, and waits until all processes have done so.
+    pub fn recover(&self, sources: &[Source], engine: &mut Engine) -> Result<(), Error> {
+        self.feed(sources, engine).map_err(|e| match e {
+            engine::Error::Durable(e) => unreadable(&e),
+            e => Error::failed("the state could not be read", e),
+        })
+    }
+
+    fn feed(&self, sources: &[Source], engine: &mut Engine) -> Result<(), engine::Error> {
+        let mine = || sources.iter().filter(|source| source.is_mine);
+        let mut sides = mine().map(Side::new).collect::<Result<Vec<_>, _>>()?;
+        let snapshots = || mine().filter(|source| source.snapshots.manifest.tick > 0);
         let first = sides.iter().filter_map(|side| side.next.as_ref()).map(|tick| tick.number).min();
-        if let Some(last) = snapshots().map(|source| source.snapshots.manifest.tick).chain(first).min() {
-            let versions: u64 = snapshots().map(|source| source.snapshots.versions()).sum();
+        let mut parts = None;
+        if let Some(left) = self.left(sources) {
+            let (tick, last) = left.ticks;
+            // What sealed messages left is said in this one, also where no version is.
+            engine.recover_versions(tick, vec![], &Past { time: self.manifest.time, greatest: Some(BTreeMap::new()) })?;
+            parts = Some(Parts { tick, last, count: 0 });
+        } else if let Some(last) = snapshots().map(|source| source.snapshots.manifest.tick).chain(first).min() {
+            let versions = snapshots().map(|source| source.snapshots.versions()).sum();
             // Ticks before all that come after them; the last is as of all of it.
-            let mut parts = Parts { tick: last.saturating_sub(versions / VERSIONS_A_TICK + 1).max(1), last: last.max(1), count: 0 };
+            parts = Some(Parts { tick: first_tick(last, versions), last: last.max(1), count: 0 });
+        }
+        if let Some(mut parts) = parts {
             snapshots().try_for_each(|source| parts.feed(source, self.manifest.time, engine))?;
         }
         while let Some(tick) = next(&mut sides)? {
             engine.recover(tick)?;
         }
-        // Even who had nothing to read says that these ticks are over.
+        // Even who had nothing to read says that these ticks are over. Nothing is decided in this one: no frame would say it.
         let last = self.manifest.until() + 1;
-        engine.open_at(last)?;
+        engine.recover_versions(last, vec![], &Past::default())?;
         engine.recovered(last)
     }
+}
+
+/// Of a snapshot's parts, where so many versions are in ticks up to this one.
+fn first_tick(last: u64, versions: u64) -> u64 {
+    last.saturating_sub(versions / VERSIONS_A_TICK + 1).max(1)
 }
 
 /// Where parts of snapshots go.
@@ -126,6 +158,10 @@ impl super::Held {
     /// Its folder has been taken: nothing changes in it any more.
     pub fn look(&self, files: &Arc<dyn crate::files::Files>, folder: &Path) -> Result<Source, durable::Error> {
         let folder = super::process_folder(&super::taken_folder(folder, self.generation), self.process);
-        Source::look(files, &folder, super::position::share(self.processes), self.until)
+        let source = Source::look(files, &folder, super::position::share(self.processes), self.until)?;
+        match self.snapshot {
+            None => Ok(source),
+            Some(tick) => source.together(tick, self.generation),
+        }
     }
 }

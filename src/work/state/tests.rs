@@ -16,7 +16,7 @@ fn data() -> &'static Path {
 
 fn job(processes: usize, files: &[&str]) -> Job {
     let files = files.iter().map(|file| (*file).to_owned()).collect();
-    Job { processes, workers: WORKERS, files, record_bytes_max: 100, output: None, rebuild: false }
+    Job { processes, workers: WORKERS, files, record_bytes_max: 100, retention: None, output: None, rebuild: false }
 }
 
 fn begin(files: &Arc<dyn Files>, job: &Job, at: &mut dyn FnMut(&str)) -> Result<State, Error> {
@@ -160,6 +160,88 @@ fn whoever_is_frozen_between_two_steps_while_another_begins_changes_nothing_when
             assert_eq!(generations, if does_work { vec![1, 1, 3] } else { vec![1, 1] }, "frozen at {frozen_at}");
         }
     }
+}
+
+fn sealing(processes: usize) -> Job {
+    let keep = Keep { messages_s: Some(60), hours_s: None, days_s: None };
+    Job { retention: Retention::of(&[], keep), ..job(processes, &["a"]) }
+}
+
+/// Each process in turn makes a snapshot of the ticks up to this one; an error where one is stopped.
+fn take(state: &State, snapshots: &mut [Snapshots], upto: u64) -> Result<(), String> {
+    for (process, snapshots) in snapshots.iter_mut().enumerate() {
+        let config = journal::Config { segment_bytes: 400, ..journal::Config::default() };
+        let folder = state.own(process).map_err(|e| e.to_string())?;
+        let journal = Journal::open_in(Arc::clone(&state.files), &folder, config).map_err(|e| e.to_string())?;
+        snapshots.take_together(&journal, upto, None).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// The snapshot's tick that all sources have, and the ticks after it by process.
+fn goes_on_from(state: &State) -> (u64, Vec<Vec<u64>>) {
+    let sources = state.sources(0).unwrap_or_else(|e| panic!("{e}"));
+    let mut at: Vec<u64> = sources.iter().map(|source| source.snapshots.manifest.tick).collect();
+    at.dedup();
+    assert_eq!(at.len(), 1, "all have one tick: {at:?}");
+    let ticks = sources.iter().map(|source| {
+        let mut ticks = source.ticks().expect("frames");
+        std::iter::from_fn(|| Some(ticks.next_whole().expect("frames")?.number)).collect()
+    });
+    (at[0], ticks.collect())
+}
+
+#[test]
+fn wherever_a_process_is_stopped_that_makes_its_snapshots_with_others_all_go_on_from_one_tick() {
+    let (mut stops, mut from) = (0, std::collections::BTreeSet::new());
+    for (power, done) in [(false, Done::Nothing), (false, Done::All), (true, Done::Nothing), (true, Done::All), (true, Done::Part)] {
+        for after in 1.. {
+            let simulated = Simulated::new(after);
+            let files = simulated.files();
+            work(&begin(&files, &sealing(2), &mut |_| {}).expect("nobody was there"), 10..=12, |_, _| true);
+            let second = begin(&files, &sealing(2), &mut |_| {}).expect("it goes on");
+            let own = |process| second.snapshots(process).expect("room").adopting(second.sources(process).expect("they are there"));
+            let mut snapshots: Vec<_> = (0..2).map(own).collect();
+            work(&second, 20..=25, |_, _| true);
+            simulated.fault(Fault { after, done, stop: true, error: io::ErrorKind::Other });
+            let stopped = [12, 21, 22, 25].into_iter().try_for_each(|upto| take(&second, &mut snapshots, upto));
+            let was_stopped = simulated.is_stopped();
+            assert!(was_stopped || stopped.is_ok(), "{stopped:?}");
+            if power {
+                simulated.power_cut()
+            } else {
+                simulated.kill()
+            }
+            let what = format!("stopped at {after}, {power} {done:?}");
+            let third = begin(&files, &sealing(1), &mut |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_eq!(reached(&third), (25, 25, 25), "{what}");
+            let (tick, ticks) = goes_on_from(&third);
+            let after_it = |ticks: std::ops::RangeInclusive<u64>| ticks.filter(|one| *one > tick).collect::<Vec<_>>();
+            let expected = [10..=12, 10..=12, 20..=25, 20..=25].map(after_it).to_vec();
+            // Once all have adopted what the first left, that is not there any more.
+            assert_eq!(ticks, if tick == 0 { &expected[..] } else { &expected[2..] }, "{what}, from {tick}");
+            from.insert(tick);
+            stops += usize::from(was_stopped);
+            if !was_stopped {
+                break;
+            }
+        }
+    }
+    assert!(stops > 100 && from.into_iter().eq([0, 12, 21, 22, 25]), "{stops}");
+}
+
+#[test]
+fn a_state_goes_on_with_its_retention_and_no_other() {
+    let files = Simulated::new(1).files();
+    begin(&files, &job(2, &["a"]), &mut |_| {}).expect("nobody was there");
+    begin(&files, &sealing(2), &mut |_| {}).expect("it begins to seal");
+    let head = crate::files::read(&*files, &manifest_path(data(), 2)).expect("it has begun");
+    assert!(head.starts_with(b"eddy 3 "), "what seals is refused by an eddy that does not know of it");
+    assert!(matches!(begin(&files, &job(2, &["a"]), &mut |_| {}), Err(Error::Usage(why)) if why.contains("is asked for no retention")));
+    begin(&files, &Job { rebuild: true, ..job(2, &["a"]) }, &mut |_| {}).expect("made anew it has none");
+    begin(&files, &job(1, &["a"]), &mut |_| {}).expect("it goes on");
+    record::write_in(&*files, &manifest_path(data(), 9), 4, &"of a newer eddy").expect("room");
+    assert!(matches!(begin(&files, &job(1, &["a"]), &mut |_| {}), Err(Error::Usage(why)) if why.contains("newer than 3")));
 }
 
 #[test]

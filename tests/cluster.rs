@@ -8,3 +8,4 @@ mod losses;
 pub mod party;
 mod refusals;
 mod same;
+mod sealed;

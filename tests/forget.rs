@@ -276,6 +276,42 @@ fn a_cluster_forgets_a_user_and_old_records_stay_dead() {
     }
 }
 
+/// The second start has another shape, and adopts what the first left: what is forgotten is in snapshots, frames and sealed sums.
+#[test]
+fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
+    const RETENTION: [&str; 2] = ["--retention", "100s"];
+    let lines = lines();
+    let mut party = Party::new(2);
+    let parts: Vec<&[(bool, String)]> = lines.chunks(lines.len() / 30).collect();
+    for (n, lines) in parts.iter().enumerate() {
+        let bytes: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+        party.files.push(party.place.file(&format!("{n}.gz"), gzip(bytes.as_bytes())));
+    }
+    let all = std::mem::take(&mut party.files);
+    let run = |party: &mut Party, upto: usize, workers: &str| {
+        party.files = all[..upto].to_vec();
+        let arguments = ["--state", "durable", "--tick-records-max", "1", "--snapshot-bytes", "4096", "--workers", workers];
+        party.arguments = [&arguments[..], &RETENTION].concat().into_iter().map(str::to_owned).collect();
+        wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
+    };
+    run(&mut party, 20, "2");
+    run(&mut party, 25, "1");
+    let data = party.place.path("data");
+    assert!(!traces(&data).is_empty(), "there is something to forget");
+    let done = forget(&data);
+    assert_eq!(traces(&data), Vec::<String>::new());
+    assert!(done["versions"].as_u64() > Some(5), "{done}");
+    run(&mut party, all.len(), "2");
+    assert_eq!(traces(&data), Vec::<String>::new());
+    let dir = TempDir::new().expect("a folder");
+    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
+    Ran::of(eddy(["replay", "--output"]).args([dir.path(), &dir.path().join("others.ndjson")]).args(RETENTION)).ends(0);
+    // Sums of the community are what they were; whatever is said of users is as if this one had never been.
+    for view in ["users", "user_hours", "sessions", "top_users", "replies", "messages", "user_names"] {
+        assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}");
+    }
+}
+
 #[test]
 fn a_folder_that_is_none_and_a_key_that_is_none_are_refused() {
     let dir = TempDir::new().expect("a folder");

@@ -3,7 +3,7 @@
 //!
 //! Run one again: `EDDY_SEED=<seed> cargo test --test tests sealed::random`. More: `EDDY_RUNS=200`.
 
-mod processes;
+pub mod processes;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -20,8 +20,10 @@ const SHAPES: [(usize, usize); 5] = [(1, 1), (2, 1), (1, 3), (2, 2), (3, 1)];
 
 pub struct History {
     pub party: Party,
-    oracle: Oracle,
-    again: String,
+    pub oracle: Oracle,
+    /// What every start is given, but for what `shape` says.
+    pub arguments: Vec<String>,
+    pub again: String,
 }
 
 /// Of about so many records of about so many messages.
@@ -49,7 +51,8 @@ fn history_of(seed: u64, shape: &Shape) -> History {
             }
         })
         .collect();
-    History { party, oracle, again: format!("EDDY_SEED={seed} cargo test --test tests cluster::durable") }
+    let arguments = ["--tick-records-max", "40"].map(str::to_owned).to_vec();
+    History { party, oracle, arguments, again: format!("EDDY_SEED={seed} cargo test --test tests cluster::durable") }
 }
 
 impl History {
@@ -59,8 +62,8 @@ impl History {
         self.party.place.file("hosts", ports.hosts().join("\n"));
         self.party.processes = processes;
         let workers = workers.to_string();
-        let arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", &workers];
-        self.party.arguments = arguments.map(str::to_owned).to_vec();
+        let arguments = ["--state", "durable", "--snapshot-bytes", "4096", "--workers", &workers].map(str::to_owned);
+        self.party.arguments = [&self.arguments[..], &arguments].concat();
     }
 
     pub fn data(&self) -> PathBuf {
@@ -79,6 +82,7 @@ impl History {
         let dead: u64 = expected.dead.values().sum();
         let got = (summary.n("read"), summary.versions(), summary.n("dead_letters"), self.party.place.letters().len() as u64);
         assert_eq!(got, (expected.read, expected.accepted, dead, dead), "{}\n{again}", summary.0);
+        assert_eq!(summary.ignored().get("sealed"), expected.ignored.get("sealed"), "{}\n{again}", summary.0);
         self.party.place.is_clean();
     }
 }
@@ -131,7 +135,7 @@ fn a_cluster_that_loses_processes_ends_as_if_it_had_not() {
     for seed in seeds {
         let (mut history, mut random) = (history(seed, 4_000, 1_800), Random(seed));
         for _ in 0..LOSSES {
-            losses += usize::from(history.loses_one(&mut random));
+            losses += usize::from(history.loses_one(&mut random, &SHAPES, 700));
             snapshots += bytes(&history.data(), &["/snapshots/run-"]);
         }
         for _ in 0..2 {
@@ -144,12 +148,12 @@ fn a_cluster_that_loses_processes_ends_as_if_it_had_not() {
 }
 
 impl History {
-    /// Starts some processes and kills one of them; false where they were faster.
-    fn loses_one(&mut self, random: &mut Random) -> bool {
-        self.shape(random.pick(&SHAPES));
+    /// Starts some processes and kills one of them, so soon after all have written something; false where they were faster.
+    pub fn loses_one(&mut self, random: &mut Random, shapes: &[(usize, usize)], ms_max: usize) -> bool {
+        self.shape(random.pick(shapes));
         let before = names(&self.data(), "generation-");
         let mut children = self.party.start();
-        if !wait_for_work(&mut children, &self.data(), &before, Duration::from_millis(random.below(700) as u64)) {
+        if !wait_for_work(&mut children, &self.data(), &before, Duration::from_millis(random.below(ms_max) as u64)) {
             self.is_right(wait(children));
             return false;
         }

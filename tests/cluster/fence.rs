@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::durable::{History, history, names, wait_for_work};
 use super::party::{signal, wait};
+use super::sealed;
 use crate::replays::run::{Ran, views};
 
 /// A step, and the process that freezes before it. Some are met more than once: then the time is said, too.
@@ -36,6 +37,10 @@ fn is_stopped(child: &Child) -> bool {
     stat.rsplit_once(") ").expect("its name").1.starts_with('T')
 }
 
+/// Those of snapshots that processes make together, where messages are sealed: of what is adopted, and of the next.
+const TOGETHER: [(&str, usize); 7] =
+    [("framed:4", 1), ("snapshot", 0), ("named", 0), ("snapshot", 1), ("named", 1), ("snapshot:2", 1), ("named:2", 0)];
+
 /// The tables that there are, each with what tells whether it was replaced.
 fn tables(history: &History) -> Vec<(PathBuf, u64, i64)> {
     let paths = views().map(|view| history.party.place.out().join(format!("{view}.tsv")));
@@ -44,8 +49,7 @@ fn tables(history: &History) -> Vec<(PathBuf, u64, i64)> {
 }
 
 /// A folder that several processes have worked in, and left: each of two has two states to adopt.
-fn left(seed: u64) -> History {
-    let mut history = history(seed, 5_000, 1_500);
+fn left(mut history: History) -> History {
     history.shape((4, 1));
     let mut children = history.party.start();
     assert!(wait_for_work(&mut children, &history.data(), &[], Duration::from_millis(80)), "it was through already");
@@ -56,8 +60,8 @@ fn left(seed: u64) -> History {
     history
 }
 
-fn one(step: &str, paused: usize, is_told: bool) {
-    let mut history = left(30 + paused as u64);
+fn one(history: History, step: &str, paused: usize, is_told: bool) {
+    let mut history = left(history);
     history.shape((2, 1));
     history.party.arguments.extend(["--watchdog", "2s"].map(str::to_owned));
     let pausing = |(process, mut command): (usize, std::process::Command)| {
@@ -97,7 +101,16 @@ fn one(step: &str, paused: usize, is_told: bool) {
 #[test]
 fn whoever_is_frozen_between_two_steps_and_was_superseded_changes_nothing_when_it_thaws() {
     for (number, (step, paused)) in STEPS.into_iter().enumerate() {
-        one(step, paused, number % 2 == 0);
+        one(history(30 + paused as u64, 5_000, 1_500), step, paused, number % 2 == 0);
+    }
+}
+
+#[test]
+fn nor_does_it_where_messages_are_sealed() {
+    for (number, (step, paused)) in TOGETHER.into_iter().enumerate() {
+        let seed = 30 + paused as u64;
+        let history = if step.ends_with(":2") { sealed::long_history(seed) } else { sealed::history(seed) };
+        one(history, step, paused, number % 2 == 0);
     }
 }
 

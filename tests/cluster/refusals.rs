@@ -45,6 +45,8 @@ fn processes_that_were_started_differently_say_so() {
     let others = [
         (with(["--workers", "2"]), "--workers 2"),
         (with(["--views", "users"]), "--views users"),
+        (with(["--retention", "48h"]), "--retention 2d"),
+        (with(["--keep-days", "90d"]), "--keep-days 90d"),
         (with(["--tick-records-max", "7"]), "--tick-records-max 7"),
         (party.other_command(1, "30", "hosts", &more), "files 3"),
         (party.other_command(1, "30", "hosts", &changed), "file 2 longer.ndjson"),

@@ -5,8 +5,6 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::generate::{NOW, Random};
 use crate::harness::difference;
 use crate::oracle::Oracle;
@@ -14,7 +12,7 @@ use crate::replays::durable::kill_after;
 use crate::replays::run::{self, Ran};
 use crate::torture::process;
 
-const RETENTION: [&str; 6] = ["--retention", "2d", "--keep-hours", "3d", "--keep-days", "20d"];
+pub const RETENTION: [&str; 6] = ["--retention", "2d", "--keep-hours", "3d", "--keep-days", "20d"];
 const DAY_S: i64 = 86_400;
 /// Messages are answered and changed while they are this young, at most.
 const YOUNG_S: i64 = DAY_S;
@@ -22,7 +20,7 @@ const YOUNG_S: i64 = DAY_S;
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// So many records of sixty days.
-fn lines(seed: u64, records: usize) -> Vec<String> {
+pub fn lines(seed: u64, records: usize) -> Vec<String> {
     let mut random = Random(seed ^ 0xa6ed);
     let start = NOW - 60 * DAY_S;
     // (id, link, author, created_at) of what is young.
@@ -66,7 +64,7 @@ fn lines(seed: u64, records: usize) -> Vec<String> {
     lines
 }
 
-fn oracle(lines: &[String]) -> Oracle {
+pub fn oracle(lines: &[String]) -> Oracle {
     let mut oracle = Oracle::new(NOW).with_retention(2 * DAY_S, Some(3 * DAY_S), Some(20 * DAY_S));
     for tick in lines.chunks(50) {
         tick.iter().for_each(|line| oracle.record(line.as_bytes()));
@@ -109,14 +107,10 @@ fn a_replay_that_seals_and_is_killed_ends_as_if_it_had_not_been() {
 
 #[test]
 fn a_live_run_that_seals_and_is_killed_goes_on_as_if_it_had_not_been() {
-    let (place, mut random) = (process::Place::new(), Random(11));
+    let (place, mut random) = (process::Place::sealing(&RETENTION), Random(11));
     let lines = lines(11, 6_000);
     let (last, lines) = lines.split_last().expect("some");
-    let start = |workers: usize| {
-        let mut command = place.command(workers, &[1]);
-        command.args(RETENTION);
-        place.spawn(command)
-    };
+    let start = |workers: usize| place.spawn(place.command(workers, &[1]));
     let mut file = std::fs::File::create(&place.file).expect("room");
     for part in lines.chunks(lines.len() / 6 + 1) {
         let run = start(1 + random.below(4));
@@ -131,12 +125,8 @@ fn a_live_run_that_seals_and_is_killed_goes_on_as_if_it_had_not_been() {
     run.ready();
     run.has_read(lines.len() as u64, "sealed");
     // Once all partitions are idle the watermark is what the last line says.
+    run.is_idle();
     let from = Instant::now();
-    let idle = |health: Value| health["partitions"].as_array().is_some_and(|all| all.iter().all(|partition| partition["state"] == "idle"));
-    while !idle(run.get("/health").1) {
-        assert!(from.elapsed() < WAIT_MAX, "{}", run.get("/health").1);
-        std::thread::sleep(Duration::from_millis(100));
-    }
     file.write_all(format!("{last}\n").as_bytes()).expect("room");
     let mut all = lines.to_vec();
     all.push(last.clone());

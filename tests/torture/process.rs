@@ -20,6 +20,8 @@ pub const LAST: &str = "reddit:the_last";
 pub struct Place {
     dir: TempDir,
     pub file: PathBuf,
+    /// How long what stays, where messages are sealed.
+    retention: Vec<String>,
     /// Where the last one serves.
     address: Mutex<Option<String>>,
 }
@@ -27,7 +29,12 @@ pub struct Place {
 impl Place {
     pub fn new() -> Place {
         let dir = TempDir::new().expect("a folder");
-        Place { file: dir.path().join("lines.ndjson"), dir, address: Mutex::default() }
+        Place { file: dir.path().join("lines.ndjson"), dir, retention: vec![], address: Mutex::default() }
+    }
+
+    /// Whoever runs there has this retention.
+    pub fn sealing(retention: &[&str]) -> Place {
+        Place { retention: retention.iter().map(|&argument| argument.to_owned()).collect(), ..Place::new() }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -56,7 +63,7 @@ impl Place {
         for number in changelogs {
             command.arg("--changelog").arg(self.changes(*number));
         }
-        command.env("RUST_BACKTRACE", "0").stdin(Stdio::null());
+        command.args(&self.retention).env("RUST_BACKTRACE", "0").stdin(Stdio::null());
         command
     }
 
@@ -148,6 +155,16 @@ impl Run {
         while self.counters().read < records {
             assert!(from.elapsed() < WAIT_MAX, "{} of {records} were read\n{again}", self.counters().read);
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until no partition is waited for: then the watermark is what the next line says.
+    pub fn is_idle(&self) {
+        let from = Instant::now();
+        let idle = |health: Value| health["partitions"].as_array().is_some_and(|all| all.iter().all(|one| one["state"] == "idle"));
+        while !idle(self.get("/health").1) {
+            assert!(from.elapsed() < WAIT_MAX, "{}", self.get("/health").1);
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 

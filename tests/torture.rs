@@ -5,6 +5,8 @@
 //! A kill counts for the moment that it hit: one in recovery came while reads were refused, one in a snapshot left half of that behind. Every
 //! other one came after the process had closed a tick of its own, made from lines that came after its start.
 //!
+//! Twice: messages stay for ever, and they are sealed all along.
+//!
 //! Run one again: `EDDY_SEED=<seed> cargo test --test tests torture`. More: `EDDY_KILLS=200`, at most `EDDY_SECONDS=600` long.
 
 pub mod changes;
@@ -20,10 +22,12 @@ use std::time::{Duration, Instant};
 
 use eddy::log::{self, Embedded, Log, Partition, Topic};
 use eddy_schemas::control::DeadLetter;
+use serde_json::Value;
 
-use crate::generate::{self, Random, Shape};
+use crate::generate::{self, NOW, Random, Shape};
 use crate::harness::difference;
 use crate::oracle::Oracle;
+use crate::sealed::processes;
 use changes::{Folded, Timeline};
 use process::{Place, Run};
 use reader::Seen;
@@ -31,6 +35,8 @@ use reader::Seen;
 /// In the test command.
 const KILLS: usize = 9;
 const LINES_A_KILL: usize = 250;
+/// Enough for some in each partition.
+const CHATS: i64 = 100;
 /// Longer than anything here takes; a test that waits this long has failed.
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
 
@@ -38,33 +44,56 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
+/// When messages that come and go were created, where nothing is sealed.
+const GOES_AT: i64 = 1_699_990_000;
+
 /// A history, and between its lines messages that come and go, and that change and change back, faster than ticks. The last line is for
 /// [`Run::shows_all`].
-fn lines(seed: u64, kills: usize) -> Vec<String> {
-    let records = 2_000 + LINES_A_KILL * kills;
+fn lines(seed: u64, records: usize) -> Vec<String> {
     let shape =
         Shape { records, users: 60, conversations: 40, messages: records / 3, days: 10, documents: 0, reorder: 300, ..Shape::medium() };
+    let history = generate::history(seed, &shape).into_iter().filter(|line| !line.trim().is_empty());
+    with_goers(seed, history, |_| GOES_AT).into_iter().chain([last(GOES_AT)]).collect()
+}
+
+fn last(at: i64) -> String {
+    format!(r#"{{"op":"c","id":"zzz","link_id":"t3_zz","subreddit":"zz","author":"the_last","body":"b","created_utc":{at},"seq":1}}"#)
+}
+
+/// The same of a history in which nothing comes so late that it may be sealed: so it is of no matter where ticks end. The last line is the last in
+/// time, too. Before all others come messages of the time before it, in so many chats that no partition is waited for in vain.
+fn lines_in_time(seed: u64, records: usize) -> Vec<String> {
+    let at = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["created_utc"].as_i64().expect("a time");
+    let chat = |n: i64| {
+        let chat = format!(r#"{{"id":{},"type":"supergroup","title":"t"}}"#, -1_001_000_000_000 - n);
+        let message =
+            format!(r#"{{"message_id":1,"date":{},"chat":{chat},"from":{{"id":7,"is_bot":false,"first_name":"x"}},"text":"b"}}"#, NOW - 1);
+        format!(r#"{{"update_id":{n},"message":{message}}}"#)
+    };
+    (0..CHATS).map(chat).chain(with_goers(seed, processes::lines(seed, records).into_iter(), at)).chain([last(NOW)]).collect()
+}
+
+fn with_goers(seed: u64, history: impl Iterator<Item = String>, at: impl Fn(&str) -> i64) -> Vec<String> {
     let mut random = Random(seed ^ 0xdead);
     let mut lines = vec![];
-    for (n, line) in generate::history(seed, &shape).into_iter().filter(|line| !line.trim().is_empty()).enumerate() {
+    for (n, line) in history.enumerate() {
+        let at = at(&line);
         lines.push(line);
         let comment = |op: &str, id: &str, author: &str, seq: usize| {
             format!(
-                r#"{{"op":"{op}","id":"{id}","link_id":"t3_zz","subreddit":"zz","author":"{author}","body":"b","created_utc":1699990000,"seq":{seq}}}"#
+                r#"{{"op":"{op}","id":"{id}","link_id":"t3_zz","subreddit":"zz","author":"{author}","body":"b","created_utc":{at},"seq":{seq}}}"#
             )
         };
         if random.chance(10) {
             lines.push(comment("c", &format!("zz{n}"), "zed", 1));
-            lines.push(format!(r#"{{"op":"d","id":"zz{n}","link_id":"t3_zz","seq":2}}"#));
+            lines.push(format!(r#"{{"op":"d","id":"zz{n}","link_id":"t3_zz","created_utc":{at},"seq":2}}"#));
         }
         if random.chance(10) {
-            lines.extend((0..3).map(|step| comment("u", "zy", ["zed", "zoe", "zed"][step], 3 * n + step + 1)));
+            // One a day: it is not changed when it may be sealed.
+            let id = format!("zy{}", at / 86_400);
+            lines.extend((0..3).map(|step| comment("u", &id, ["zed", "zoe", "zed"][step], 3 * n + step + 1)));
         }
     }
-    lines.push(
-        r#"{"op":"c","id":"zzz","link_id":"t3_zz","subreddit":"zz","author":"the_last","body":"b","created_utc":1699990000,"seq":1}"#
-            .into(),
-    );
     lines
 }
 
@@ -141,12 +170,22 @@ fn percentile(times: &[Duration], of: f64) -> Duration {
 
 #[test]
 fn whatever_is_killed_when_nothing_is_lost_said_twice_or_taken_back() {
+    torture(false);
+}
+
+#[test]
+fn whatever_is_killed_when_nothing_is_where_messages_are_sealed() {
+    torture(true);
+}
+
+fn torture(seals: bool) {
     let seed = setting("EDDY_SEED").unwrap_or(1);
     let kills = setting("EDDY_KILLS").map_or(KILLS, |kills| kills as usize);
     let until = Instant::now() + Duration::from_secs(setting("EDDY_SECONDS").unwrap_or(3_600));
     let again = format!("EDDY_SEED={seed} EDDY_KILLS={kills} cargo test --test tests torture");
-    let (place, mut random) = (Place::new(), Random(seed));
-    let lines = lines(seed, kills);
+    let (place, mut random) = (if seals { Place::sealing(&processes::RETENTION) } else { Place::new() }, Random(seed));
+    let records = 2_000 + LINES_A_KILL * kills;
+    let lines = if seals { lines_in_time(seed, records) } else { lines(seed, records) };
     let (out, done) = (AtomicUsize::new(2_000), AtomicBool::new(false));
     let (seen, mut restarts) = (Seen::default(), vec![]);
     let (mut of, mut polls) = ([0; 3], 0);
@@ -163,6 +202,7 @@ fn whatever_is_killed_when_nothing_is_lost_said_twice_or_taken_back() {
                 (_, _) if of[2] * 3 <= of.iter().sum() => Moment::Snapshot,
                 _ => Moment::Work,
             };
+            // Never as many as the last time.
             workers = 1 + (workers + random.below(2)) % 3;
             let (hit, took) = kill(&place, place.start(workers), wanted, usual, &out, &mut random);
             (usual, last) = (took.unwrap_or(usual), hit);
@@ -173,10 +213,17 @@ fn whatever_is_killed_when_nothing_is_lost_said_twice_or_taken_back() {
         out.store(lines.len(), Ordering::Relaxed);
         let run = place.start(2);
         restarts.push(run.ready());
+        if seals {
+            run.has_read(lines.len() as u64 - 1, &again);
+            // Before what was silent is left out.
+            let sealed_until = run.get("/health").1["watermark"].as_i64().map_or(0, |watermark| watermark - 2 * 86_400);
+            assert!(sealed_until > NOW - 40 * 86_400, "messages were sealed while it was killed: up to {sealed_until}\n{again}");
+            run.is_idle();
+        }
         run.shows_all(&place, &lines, &again);
         drop(over);
         polls = reader.join().expect("no row went back");
-        is_right(&place, run, &lines, &again);
+        is_right(&place, run, &lines, seals, &again);
     });
     let pages = seen.agree_with(&Timeline::read(&place.changes(1)), &again);
     restarts.sort();
@@ -195,14 +242,20 @@ fn whatever_is_killed_when_nothing_is_lost_said_twice_or_taken_back() {
 }
 
 /// Everything is as if it had run once.
-fn is_right(place: &Place, run: Run, lines: &[String], again: &str) {
+fn is_right(place: &Place, run: Run, lines: &[String], seals: bool, again: &str) {
     let served = run.tables();
     let counters = run.counters();
     run.interrupt();
     let log = Embedded::open(&place.data().join("log"), log::Counts::default(), &eddy::journal::Config::default()).expect("its log");
     let mut records = records(&log, &[Topic::Reddit, Topic::Telegram]);
     let mut oracle = Oracle::new(eddy::clock::Clock::now_s(&eddy::clock::System));
-    records.iter().for_each(|record| oracle.received(&record.value, record.received_at_ms));
+    if seals {
+        // (In the order of their times.)
+        oracle =
+            processes::oracle(&[&lines[CHATS as usize..lines.len() - 1], &lines[..CHATS as usize], &lines[lines.len() - 1..]].concat());
+    } else {
+        records.iter().for_each(|record| oracle.received(&record.value, record.received_at_ms));
+    }
     // Each line is in the log once.
     let mut wanted: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
     records.sort_by(|a, b| a.value.cmp(&b.value));

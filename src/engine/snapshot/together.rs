@@ -123,6 +123,8 @@ impl Snapshots {
 
     /// What is older than the last snapshot goes: all processes have that. Gives it.
     fn settle(&mut self, journal: &Journal) -> Result<Manifest, Error> {
+        // And what one left that could not be made: it is tried again and again.
+        self.sweep().map_err(super::at(&self.dir))?;
         if self.manifest.before.is_some() {
             self.publish(Manifest { before: None, ..self.manifest.clone() })?;
         }

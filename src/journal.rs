@@ -182,6 +182,14 @@ impl Journal {
         self.shared.read().active.first
     }
 
+    /// Its segments, oldest first: the name of each file, and how much of it is on disk; none: all of it, since it is sealed.
+    pub fn on_disk(&self) -> Vec<(String, Option<u64>)> {
+        let shared = self.shared.read();
+        let sealed = shared.sealed.iter().map(|first| (segment::name(*first), None));
+        let synced = u64::from(shared.active.synced.load(Ordering::Acquire));
+        sealed.chain([(segment::name(shared.active.first), Some(synced))]).collect()
+    }
+
     /// Appends frames; gives their numbers. Safe against a killed process at return, against a power cut after [`sync`](Self::sync).
     pub fn append<F: AsRef<[u8]>>(&self, frames: &[F]) -> Result<Range<u64>, Error> {
         self.append_parts(frames.iter().map(|frame| [frame.as_ref()]))

@@ -57,12 +57,16 @@ pub fn read_in<T: DeserializeOwned>(files: &dyn Files, path: &Path, known: u32) 
 
 /// The same of any of these formats.
 pub fn read_since<T: DeserializeOwned>(files: &dyn Files, path: &Path, formats: RangeInclusive<u32>) -> Result<Option<T>, Error> {
+    match files::read(files, path) {
+        Ok(bytes) => parse(path, &bytes, formats).map(Some),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io { path: path.into(), source }),
+    }
+}
+
+/// The same of the bytes of a file, which stands or stood at `path`.
+pub fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8], formats: RangeInclusive<u32>) -> Result<T, Error> {
     let known = *formats.end();
-    let bytes = match files::read(files, path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::Io { path: path.into(), source }),
-    };
     let damaged = || Error::Damaged { path: path.into() };
     let at = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
     let (head, body) = (std::str::from_utf8(&bytes[..at]).map_err(|_| damaged())?, &bytes[at + 1..]);
@@ -81,7 +85,7 @@ pub fn read_since<T: DeserializeOwned>(files: &dyn Files, path: &Path, formats: 
     if !formats.contains(&found) {
         return Err(damaged());
     }
-    serde_json::from_slice(body).map(Some).map_err(|_| damaged())
+    serde_json::from_slice(body).map_err(|_| damaged())
 }
 
 #[cfg(test)]

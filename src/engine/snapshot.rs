@@ -25,6 +25,7 @@
 pub mod adopt;
 mod edit;
 mod left;
+mod named;
 #[cfg(test)]
 mod tests;
 pub mod together;
@@ -50,6 +51,7 @@ use crate::{pause, record};
 pub use edit::{Edit, edited};
 pub use left::Left;
 use left::{Facts, Sorted};
+pub use named::{Named, named};
 
 /// Of `snapshot.json` and of runs: 3 where messages are sealed, else 2. What is newer or older is refused.
 const FORMATS: std::ops::RangeInclusive<u32> = 2..=3;

@@ -22,7 +22,11 @@ pub const TRAILER_BYTES: usize = 16;
 const INDEX_EVERY_BYTES: u32 = 4 << 10;
 
 pub fn path(dir: &Path, first: u64) -> PathBuf {
-    dir.join(format!("{first:020}.journal"))
+    dir.join(name(first))
+}
+
+pub fn name(first: u64) -> String {
+    format!("{first:020}.journal")
 }
 
 /// The number in a segment's name.

@@ -12,6 +12,8 @@
 //! Views need nothing: they are made from what is left when eddy starts. A running `eddy run` does all this itself when it is asked
 //! ([`request`]): it stops its pipeline, does it, and starts the pipeline from what is left.
 //!
+//! A cluster's state may be mirrored in a store: that is made anew from the folder (`run_there`).
+//!
 //! # Invariants
 //! 1. Everything may be done twice: after a crash the same command does the rest.
 //! 2. Nobody else is in the folder: its locks are taken first.
@@ -38,7 +40,7 @@ use crate::forgotten::Forgotten;
 use crate::log::{self, Embedded, Topic};
 use crate::sink::{changelog, list};
 use crate::spool::Spool;
-use crate::{journal, record, replay};
+use crate::{cli, journal, record, replay, work};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -87,6 +89,9 @@ pub struct Done {
     pub changelogs: Vec<PathBuf>,
     /// Records of others in the log whose own words name the user: they stay.
     pub mentions_left: u64,
+    /// The store that was made anew.
+    #[serde(default)]
+    pub mirror: Option<String>,
 }
 
 /// Forgets a person in a data folder of `run`, `replay` or `work`, which nobody has.
@@ -120,6 +125,20 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
         }
     }
     Ok(done)
+}
+
+/// The same in a folder of `work` that is mirrored in a store, and in that.
+pub fn run_there(folder: &Path, person: &Person, url: &str) -> Result<Done, cli::Error> {
+    let edit = || cluster::run(folder, person).map_err(not_all);
+    work::edit_there(folder, url, edit).map(|done| Done { mirror: Some(url.into()), ..done })
+}
+
+/// What is to be done where something went wrong.
+pub fn not_all(e: Error) -> cli::Error {
+    match e {
+        Error::Nothing(_) => cli::Error::Usage(cli::chain(&e)),
+        e => cli::Error::failed("not all of it is done: mend what is wrong and give the same command again", e),
+    }
 }
 
 /// Puts a person on the folder's list; tells whether it is new there.

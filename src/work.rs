@@ -20,7 +20,8 @@
 //! **State.** With `--state durable` each process writes the frames of its workers to a journal of its own in the shared folder, and a tick
 //! counts once those of all workers of all processes are there: timely closes a tick nowhere before every worker has written its frame. The same
 //! command goes on where the last one was, with as many processes and workers as it likes (`state`), unless that one is still alive. What is
-//! safe in all processes (`safe`) is made small beside the work.
+//! safe in all processes (`safe`) is made small beside the work. With `--shared` it is mirrored in a store of objects, from where the same command goes
+//! on when the folder is lost (`state::shared`).
 //!
 //! **Watermark.** Each file is a partition, and each process waits for the one that it reads: the watermark is where the slowest is, so months
 //! that are read side by side seal nothing of each other's. When all are through it is the greatest of all, as in a replay.
@@ -65,8 +66,8 @@ use driver::{Driver, Kept};
 use gather::Gathered;
 use safe::{Safe, not_kept};
 use spools::Spools;
-use state::{BEATS, Claim, State};
-pub(crate) use state::{has_state, kept};
+use state::{BEATS, Claim, Mirror, Shared, Shipper, State};
+pub(crate) use state::{edit_there, has_state, kept, refuse_without};
 use words::Word;
 
 /// Words that wait for the driver: a process says about ten a tick.
@@ -83,13 +84,13 @@ pub struct Job {
     pub process: usize,
     /// How long the others may take to come.
     pub wait: Duration,
-    /// How long one of them may be silent.
+    /// How long one of them, or at the end the store, may be silent.
     pub watchdog: Duration,
     /// How ticks are kept; none: in memory only.
     pub durable: Option<Durability>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Durability {
     pub fsync: Fsync,
     /// Bytes of frames of a process after which a snapshot is made of them.
@@ -98,11 +99,21 @@ pub struct Durability {
     pub take_over: bool,
     /// The state is made anew from the files.
     pub rebuild: bool,
+    /// The address of the store that mirrors it.
+    pub shared: Option<String>,
 }
 
-/// Does this process's part. A summary comes from process 0 only. Once all have met, an error ends the process here: the others have to
-/// be told, and workers that wait for others cannot be ended in order.
-pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summary>, Error> {
+/// How a process's part ended.
+pub struct Outcome {
+    /// Of all processes; from process 0.
+    pub summary: Option<Summary>,
+    /// Why the mirror has not all of it.
+    pub lags: Option<Error>,
+}
+
+/// Does this process's part. Once all have met, an error ends the process here: the others have to be told, and workers that wait for others
+/// cannot be ended in order.
+pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Outcome, Error> {
     let started = Instant::now();
     let mut job = job;
     if job.process > 0 {
@@ -110,6 +121,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summ
     }
     let reader = Reader::new(job.replay.files.clone(), job.replay.limits);
     checks::all(&job.replay, &reader)?;
+    let shared = job.durable.as_ref().and_then(|durable| durable.shared.as_deref()).map(Shared::open).transpose()?.map(Arc::new);
     let temporary = if job.durable.is_none() { Some(Spools::temporary(&job.replay, job.process)?) } else { None };
     let files = share::files(&job.replay)?;
     let given = share::given(&job, &files);
@@ -119,7 +131,7 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summ
 
     let (to_driver, words) = bounded(WORDS_WAITING_MAX);
     let (to_sink, gathered) = bounded(OUTPUTS_WAITING_MAX);
-    let (safe, begun) = (Arc::new(Safe::new(processes)), OnceLock::new());
+    let (safe, begun, mirror) = (Arc::new(Safe::new(processes)), OnceLock::new(), OnceLock::new());
     let heard_safe = Arc::clone(&safe);
     let hear = move |from: usize, word: Vec<u8>| {
         // The ends of these are there until the process needs no more words.
@@ -148,15 +160,17 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Option<Summ
     };
     let failed = |e| Error::failed("the processes' connections", e);
     let (links, sockets) = Links::new(met, watchdog, Arc::new(hear)).map_err(failed)?;
-    let part = Part { replay: &replay, links: &links, interrupt, shown, safe: &safe, begun: &begun };
+    let part =
+        Part { replay: &replay, links: &links, interrupt, shown, safe: &safe, shared: shared.as_ref(), begun: &begun, mirror: &mirror };
     let heard = Heard { words, gathered };
     let summary = part.keep(durable, watchdog, temporary, files, &heard).and_then(|keep| part.run(reader, keep, sockets, heard, started));
     let summary = part.or_leave(summary);
+    let lags = mirror.get().and_then(|mirror| part.ship_the_rest(mirror, watchdog).err());
     links.done();
     if let Some(Begun { claim: Some(claim), .. }) = begun.get() {
         claim.release();
     }
-    Ok(summary)
+    Ok(Outcome { summary, lags })
 }
 
 /// The generation that this process is one of.
@@ -174,7 +188,9 @@ struct Part<'a> {
     interrupt: &'a Interrupt,
     shown: &'a Meter,
     safe: &'a Arc<Safe>,
+    shared: Option<&'a Arc<Shared>>,
     begun: &'a OnceLock<Begun>,
+    mirror: &'a OnceLock<Arc<Mirror>>,
 }
 
 /// What the others say.
@@ -217,6 +233,17 @@ impl Part<'_> {
         })
     }
 
+    /// The tables stand: waits until the store has what it lacks, and no process is needed for but that.
+    fn ship_the_rest(self, mirror: &Mirror, stalled_max: Duration) -> Result<(), Error> {
+        self.links.enough();
+        mirror.finish(stalled_max, &mut || self.interrupt.check())?;
+        if !self.is_first() {
+            // Process 0 may wait for this, before its manifest goes.
+            self.links.say(0, &Word::Kept(mirror.shipped()).encode());
+        }
+        Ok(())
+    }
+
     /// Makes what is kept of a durable state, in one generation with the others.
     fn keep(
         self,
@@ -245,7 +272,7 @@ impl Part<'_> {
         let own = state.own(process)?;
         let failed = |e: &dyn std::error::Error| Error::Failed { what: chain(e), source: None };
         let config = journal::Config { segment_bytes: durability.snapshot_bytes, ..journal::Config::default() };
-        let journal = Journal::open(&own, config).map_err(|e| failed(&e))?;
+        let journal = Arc::new(Journal::open(&own, config).map_err(|e| failed(&e))?);
         let snapshots = state.snapshots(process).map_err(|e| failed(&e))?;
         let spools = Spools::durable(&state, process)?;
         let sources = state.sources(process)?;
@@ -253,7 +280,11 @@ impl Part<'_> {
         let book =
             seals.then(|| state.said(process).map(|said| Book::new(said, state.left(&sources)))).transpose().map_err(|e| failed(&e))?;
         state.check_own()?;
-        let durable = Durable::new(Arc::new(journal), Arc::new(spools.own()), durability.fsync, NoRoom::Fails)
+        let mirror = self.shared.map(|shared| Arc::new(Mirror::new(Shipper::new(shared, &state, process), Arc::clone(&journal))));
+        if let Some(mirror) = &mirror {
+            assert!(self.mirror.set(Arc::clone(mirror)).is_ok(), "made once");
+        }
+        let durable = Durable::new(journal, Arc::new(spools.own()), durability.fsync, NoRoom::Fails)
             .map_err(|e| Error::failed("no thread can be started", e))?;
         let together = seals.then(Arc::<Together>::default);
         let durable = together.iter().fold(durable.keeping(book), |durable, together| durable.together_with(Arc::clone(together)));
@@ -269,7 +300,7 @@ impl Part<'_> {
             self.links.say_all(&made);
         }
         let (durable, safe, snapshots) = (Arc::new(durable), Arc::clone(self.safe), Some(snapshots));
-        Ok((spools, Some(Kept { state, durable, safe, snapshots, sources, together })))
+        Ok((spools, Some(Kept { state, durable, safe, snapshots, sources, together, mirror })))
     }
 
     /// Begins a generation, and says at each beat that it is alive.
@@ -283,20 +314,17 @@ impl Part<'_> {
             retention: Retention::of(&replay.views, replay.keep),
             output: replay.output.clone(),
             rebuild: durability.rebuild,
+            shared: self.shared.cloned(),
         };
         let mut look = || self.interrupt.check();
         let (state, claim) = State::begin(&files::disk(), &replay.folder, &job, lease, durability.take_over, &mut look)?;
         let (claim, links) = (Arc::new(claim), Arc::clone(self.links));
         assert!(self.begun.set(Begun { state: state.clone(), claim: Some(Arc::clone(&claim)) }).is_ok(), "begun once");
-        let beat = move || {
-            loop {
-                std::thread::sleep(lease / BEATS);
-                if let Err(error) = claim.beat() {
-                    links.leave(&Left::Failed(error));
-                }
-            }
-        };
-        std::thread::Builder::new().name("eddy-claim".into()).spawn(beat).map_err(|e| Error::failed("no thread can be started", e))?;
+        if let Some(there) = claim.there.clone() {
+            // A store that is slow must not make the folder look abandoned.
+            beat("eddy-claim-there", &links, lease / BEATS, move || there.beat())?;
+        }
+        beat("eddy-claim", &links, lease / BEATS, move || claim.beat())?;
         Ok(state)
     }
 
@@ -375,7 +403,10 @@ impl Part<'_> {
         // From here on the others are not needed: whatever becomes of them, the tables are right.
         self.links.enough();
         let staging = state.as_ref().and_then(|state| {
-            let check = || state.check_lease();
+            let check = || {
+                state.check_lease()?;
+                self.shared.map_or(Ok(()), |shared| shared.check_if_there(state.manifest.generation))
+            };
             state.manifest.staging.clone().map(|folder| Staging { folder, check: Box::new(check) })
         });
         let views = collected.write(replay, &texts, self.interrupt, staging)?;
@@ -392,4 +423,18 @@ impl Part<'_> {
             incomplete: whole.incomplete.into_iter().collect(),
         }))
     }
+}
+
+/// Says now and then that this process lives, until it does not, or the claim is no longer its own.
+fn beat(name: &str, links: &Arc<Links>, every: Duration, beat: impl Fn() -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
+    let links = Arc::clone(links);
+    let run = move || {
+        loop {
+            std::thread::sleep(every);
+            if let Err(error) = beat() {
+                links.leave(&Left::Failed(error));
+            }
+        }
+    };
+    std::thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(|e| Error::failed("no thread can be started", e))
 }

@@ -5,7 +5,9 @@
 pub mod durable;
 mod fence;
 mod losses;
+mod moto;
 pub mod party;
 mod refusals;
 mod same;
 mod sealed;
+pub mod shared;

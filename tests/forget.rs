@@ -313,6 +313,55 @@ fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
 }
 
 #[test]
+fn a_store_that_mirrors_a_cluster_forgets_a_user_too() {
+    let mut party = Party::new(2);
+    let lines = lines();
+    let bytes = |lines: &mut dyn Iterator<Item = &String>| lines.map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+    let half = lines.len() / 2;
+    for (n, lines) in [&lines[..half], &lines[half..]].into_iter().enumerate() {
+        party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
+    }
+    let (data, store) = (party.place.path("data"), party.place.path("store"));
+    let url = format!("file://{}", store.display());
+    party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", "2", "--shared", &url]
+        .map(str::to_owned)
+        .to_vec();
+    let run = |party: &Party| wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
+    run(&party);
+    // Again, so that there is more than one generation.
+    run(&party);
+    assert!(!traces(&data).is_empty() && !traces(&store).is_empty(), "there is something to forget");
+    let without = Ran::of(eddy(["forget", "reddit:ADA_unique_9f3", "--data-dir"]).arg(&data)).ends(2);
+    assert!(without.stderr.contains("give --shared"), "{}", without.stderr);
+    // One that a killed process left on its way.
+    let object =
+        std::fs::read_dir(store.join("texts-000001/process-0/texts-0")).expect("texts").next().expect("some").expect("an entry").path();
+    std::fs::copy(&object, format!("{}#1", object.display())).expect("room");
+    let forget = |data: &Path| {
+        let ran = Ran::of(eddy(["forget", "reddit:ADA_unique_9f3", "--shared", &url, "--data-dir"]).arg(data)).ends(0);
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).expect("one line of JSON")
+    };
+    let done = forget(&data);
+    assert_eq!([traces(&data), traces(&store)].concat(), Vec::<String>::new());
+    assert!(done["versions"].as_u64() > Some(40) && done["texts"].as_u64() > Some(40), "{done}");
+    // From the store alone, with the same records from another file, too.
+    std::fs::remove_dir_all(&data).expect("it is there");
+    party.files.push(party.place.file("again.gz", gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
+    run(&party);
+    assert_eq!([traces(&data), traces(&store)].concat(), Vec::<String>::new());
+    let dir = TempDir::new().expect("a folder");
+    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
+    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    for view in eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name) {
+        assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}");
+    }
+    // And where the folder is elsewhere, that is fetched first.
+    let elsewhere = party.place.path("elsewhere");
+    assert_eq!(forget(&elsewhere)["is_new"], false, "again is no error");
+    assert_eq!([traces(&elsewhere), traces(&store)].concat(), Vec::<String>::new());
+}
+
+#[test]
 fn a_folder_that_is_none_and_a_key_that_is_none_are_refused() {
     let dir = TempDir::new().expect("a folder");
     Ran::of(eddy(["forget", "reddit:x", "--data-dir"]).arg(dir.path())).ends(2);

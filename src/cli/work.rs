@@ -12,7 +12,7 @@ use super::replay::{FsyncWhen, StateIn, TableFormat, chosen, finish, fsync, view
 use crate::cluster;
 use crate::replay::{self, Interrupt, Meter};
 use crate::source::dumps::Limits;
-use crate::work::{Durability, Job, run};
+use crate::work::{Durability, Job, Outcome, run};
 use eddy_dataflows::Keep;
 
 /// Turns dumps into tables as `replay` does, as one process of several.
@@ -68,6 +68,10 @@ pub struct Work {
     /// How long rows of days stay after their end
     #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
     keep_days: Kept,
+    /// With --state durable: a store that mirrors the state, `file:///folder` or `s3://bucket/prefix` (AWS_* of the environment say how it is
+    /// reached). The same command goes on from it where --data-dir is empty or older, on whichever machine. Not with a --retention yet
+    #[arg(long, value_name = "URL")]
+    shared: Option<String>,
     /// Folder that all processes share, for the state and texts of archives
     #[arg(long, value_name = "D")]
     data_dir: PathBuf,
@@ -83,7 +87,7 @@ pub struct Work {
     /// How long the other processes may take to come, such as `60s`
     #[arg(long, default_value = "60s", value_parser = seconds, value_name = "TIME")]
     wait: Duration,
-    /// How long another process may be silent before it is given up, such as `30s`
+    /// How long another process, or at the end the store, may be silent before it is given up, such as `30s`
     #[arg(long, default_value = "30s", value_parser = seconds, value_name = "TIME")]
     watchdog: Duration,
     /// Longest record, bytes; a longer one is a dead letter
@@ -123,17 +127,24 @@ impl Work {
         if self.state == StateIn::None && (self.take_over || self.rebuild) {
             return Err(Error::Usage("--take-over and --rebuild are about a state: give --state durable, too".into()));
         }
+        if self.state == StateIn::None && self.shared.is_some() {
+            return Err(Error::Usage("--shared mirrors a state: give --state durable, too".into()));
+        }
+        if self.shared.is_some() && self.retention.0.is_some() {
+            // Snapshots that are made together would have to be shipped together.
+            return Err(Error::Usage("--shared does not go with a --retention yet: a state that seals messages has no mirror".into()));
+        }
         let durable = (self.state == StateIn::Durable).then_some(Durability {
             fsync: self.fsync.0,
             snapshot_bytes: self.snapshot_bytes,
             take_over: self.take_over,
             rebuild: self.rebuild,
+            shared: self.shared,
         });
         let job = Job { replay, hosts, process: self.process, wait: self.wait, watchdog: self.watchdog, durable };
         let interrupt = Interrupt::on_signals().map_err(|e| Error::failed("signals cannot be handled", e))?;
-        match run(job, &interrupt, &Meter::stderr())? {
-            Some(summary) => finish(&summary, self.strict),
-            None => Ok(ExitCode::SUCCESS),
-        }
+        let Outcome { summary, lags } = run(job, &interrupt, &Meter::stderr())?;
+        let code = summary.map_or(Ok(ExitCode::SUCCESS), |summary| finish(&summary, self.strict))?;
+        lags.map_or(Ok(code), Err)
     }
 }

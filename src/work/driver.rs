@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 use super::safe::{Own, Safe, not_kept};
 use super::share::{self, Read};
 use super::spools::Spools;
-use super::state::{Position, Reached, State};
+use super::state::{Mirror, Position, Reached, State, Work};
 use super::words::Word;
 use super::{LOOK_EVERY, Part};
 use crate::cli::{Error, chain};
@@ -66,6 +66,8 @@ pub(super) struct Kept {
     pub sources: Vec<Source>,
     /// Where snapshots are made together.
     pub together: Option<Arc<Together>>,
+    /// Ships what is kept to a store.
+    pub mirror: Option<Arc<Mirror>>,
 }
 
 /// How far the reading of this process's files has come.
@@ -96,15 +98,21 @@ impl<'a> Driver<'a> {
         self.meter.bytes_total = reader.bytes_total();
         self.part.shown.begin(self.meter.bytes_total);
         let mut from = Position::default();
-        if let Some(Kept { state, durable, safe, snapshots, sources, together }) = &mut self.kept {
+        if let Some(Kept { state, durable, safe, snapshots, sources, together, mirror }) = &mut self.kept {
             state.recover(sources, &mut self.engine)?;
             from = state.manifest.position.clone();
             // None before others say how far they are.
             durable.set_recovery_point(0);
             let snapshots = snapshots.take().expect("begun once").adopting(std::mem::take(sources));
-            durable.keep_small(snapshots).map_err(|e| Error::failed("no thread can be started", e))?;
-            let (frontiers, durable, together) = (self.engine.frontiers(), Arc::clone(durable), together.clone());
-            safe.keep(Own { frontiers, durable, together, adopts: state.has_much_to_adopt() });
+            let no_thread = |e| Error::failed("no thread can be started", e);
+            durable.keep_small(snapshots).map_err(no_thread)?;
+            let frontiers = self.engine.frontiers();
+            if let Some(mirror) = mirror {
+                let (durable, safe, links) = (Arc::clone(durable), Arc::clone(safe), Arc::clone(self.part.links));
+                mirror.start(Work { frontiers: Arc::clone(&frontiers), durable, safe, links }).map_err(no_thread)?;
+            }
+            let (durable, together, mirror) = (Arc::clone(durable), together.clone(), mirror.clone());
+            safe.keep(Own { frontiers, durable, together, adopts: state.has_much_to_adopt(), mirror });
         }
         let (send, reads) = bounded(BLOCKS_WAITING_MAX);
         let spawned = std::thread::Builder::new().name("reader".into()).spawn({

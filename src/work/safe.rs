@@ -14,6 +14,8 @@
 //!
 //! A tick closes nowhere before the frames of all workers are written, but what is written goes with the power of its machine: a snapshot that
 //! holds a tick which another process has lost would be of a time that never was.
+//!
+//! With `--shared` a tick is safe where it is in the store (`state::shared`): there, too, no snapshot may be ahead of another process's frames.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -24,6 +26,8 @@ use crate::cluster::Links;
 use crate::engine::Frontiers;
 use crate::engine::durable::{self, Durable};
 use crate::engine::snapshot::together::Together;
+
+use super::state::Mirror;
 
 /// What processes have said, each of itself.
 pub(super) struct Safe {
@@ -44,6 +48,8 @@ pub(super) struct Own {
     pub together: Option<Arc<Together>>,
     /// There is much to adopt: the first snapshot does not wait for more to do.
     pub adopts: bool,
+    /// Ships what is kept to a store.
+    pub mirror: Option<Arc<Mirror>>,
 }
 
 impl Safe {
@@ -77,12 +83,17 @@ impl Safe {
         assert!(self.own.set(own).is_ok(), "kept once");
     }
 
+    /// All processes have said that they have the ticks up to this one; 0: one has said nothing yet.
+    pub fn least(&self) -> u64 {
+        least(&self.kept)
+    }
+
     /// Makes safe what has closed, says so, and has snapshots made up to what all have. Now and then.
     pub fn look(&self, links: &Links) -> Result<(), durable::Error> {
-        let Some(Own { frontiers, durable, together, adopts }) = self.own.get() else { return Ok(()) };
+        let Some(Own { frontiers, durable, together, adopts, mirror }) = self.own.get() else { return Ok(()) };
         let me = links.party.process;
         // First how far it is, then whether all of that was written: a tick whose frame could not be has closed, too.
-        let closed = frontiers.frontier().saturating_sub(1);
+        let closed = mirror.as_ref().map_or_else(|| frontiers.frontier().saturating_sub(1), |mirror| mirror.shipped());
         if closed > self.kept[me].load(Ordering::Acquire) && !durable.is_recovering() && !durable.has_failed() {
             durable.sync()?;
             self.kept(me, closed);
@@ -90,8 +101,9 @@ impl Safe {
                 links.say(0, &Word::Kept(closed).encode());
             }
         }
-        if me == 0 {
-            let least = least(&self.kept);
+        // Until its manifest is there, what is in the store is of the generation before.
+        if me == 0 && mirror.as_ref().is_none_or(|mirror| mirror.is_committed()) {
+            let least = self.least();
             if least > self.all.load(Ordering::Acquire) {
                 self.all(least);
                 links.say_all(&Word::Safe(least).encode());

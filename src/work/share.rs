@@ -17,7 +17,7 @@ const HEAD_BYTES: u64 = 64 << 10;
 
 /// What all processes must have been started with.
 pub(super) fn given(job: &super::Job, files: &[String]) -> Vec<(String, String)> {
-    let (hosts, durable, job) = (&job.hosts, job.durable, &job.replay);
+    let (hosts, durable, job) = (&job.hosts, &job.durable, &job.replay);
     let named = |name: &str, value: String| (name.to_owned(), value);
     let views: Vec<&str> = job.views.iter().map(|definition| definition.view.name).collect();
     let time = |seconds: Option<i64>| seconds.map_or_else(|| "none".to_owned(), text);
@@ -32,7 +32,8 @@ pub(super) fn given(job: &super::Job, files: &[String]) -> Vec<(String, String)>
         named("--keep-hours", time(job.keep.hours_s)),
         named("--keep-days", time(job.keep.days_s)),
         named("--state", if durable.is_some() { "durable" } else { "none" }.into()),
-        named("--rebuild", durable.is_some_and(|durable| durable.rebuild).to_string()),
+        named("--rebuild", durable.as_ref().is_some_and(|durable| durable.rebuild).to_string()),
+        named("--shared", durable.as_ref().and_then(|durable| durable.shared.clone()).unwrap_or_else(|| "none".into())),
         named("files", job.files.len().to_string()),
     ];
     given.extend((1..).zip(files).map(|(number, file)| (format!("file {number}"), file.clone())));

@@ -40,6 +40,9 @@
 //!
 //! And process 0 looks at each beat of its claim whether there is a later one: then all leave.
 //!
+//! With `--shared` all of this is in a store, too, for when the folder is lost or out of reach. Its fence is another, and its table stands there
+//! (`shared`).
+//!
 //! # Invariants
 //! 1. A generation has one manifest, whole, and it never changes.
 //! 2. Frames are read up to the tick that the manifest says which goes on from them, by everyone, always; snapshots hold only ticks that are
@@ -51,6 +54,7 @@ mod begin;
 mod claim;
 mod position;
 mod recover;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -63,7 +67,7 @@ use eddy_dataflows::Keep;
 use eddy_schemas::frame;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Error, chain};
+use crate::cli::{Error, chain, say};
 use crate::clock::{Clock, System};
 use crate::engine::durable;
 use crate::engine::recovery::Retention;
@@ -77,6 +81,8 @@ pub(super) use begin::Job;
 pub(super) use claim::{BEATS, Claim};
 use claim::{Standing, Watch};
 pub(super) use position::{Position, Reached};
+pub(crate) use shared::edit_there;
+pub(super) use shared::{Mirror, Shared, Shipper, Work};
 
 /// Of manifests: 3 where messages are sealed, else 2; 1 had no snapshots. What is newer is refused.
 const FORMATS: std::ops::RangeInclusive<u32> = 1..=3;
@@ -262,6 +268,12 @@ fn not_claimed(folder: &Path) -> impl Fn(io::Error) -> Error {
     move |e| Error::failed(format!("{} could not be claimed", folder.display()), e)
 }
 
+/// A folder that belongs to a store is refused where that is not given: its mirror would be of another state.
+pub(crate) fn refuse_without(files: &dyn Files, folder: &Path) -> Result<(), Error> {
+    let Some(url) = shared::belongs(files, folder)? else { return Ok(()) };
+    Err(Error::Usage(format!("the state in {} is mirrored in {url}: give --shared {url}, too", folder.display())))
+}
+
 /// Where the processes of all generations keep what they decided.
 pub(crate) struct Kept {
     /// The folders of processes.
@@ -303,9 +315,15 @@ impl State {
         look: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<(State, Claim), Error> {
         files.make_folder(folder).map_err(not_claimed(folder))?;
-        begin::check(files, folder, job)?;
+        let is_behind = begin::check(files, folder, job)?;
         if !take_over {
             wait_until_free(&**files, folder, look)?;
+            if let Some(shared) = &job.shared {
+                shared.wait_until_free(claim::of_newest(&**files, folder), look)?;
+            }
+        }
+        if let Some(shared) = job.shared.as_ref().filter(|_| is_behind) {
+            say(&format!("eddy: {} is fetched from {}, which is ahead of it", folder.display(), shared.url));
         }
         begin::begin(files, folder, job, lease, &mut pause::at)
     }

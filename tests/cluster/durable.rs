@@ -67,7 +67,7 @@ impl History {
     }
 
     pub fn data(&self) -> PathBuf {
-        self.party.place.path("data")
+        self.party.place.path(&self.party.data)
     }
 
     pub fn is_right(&self, ran: Vec<Ran>) {

@@ -32,7 +32,7 @@ const STEPS: [(&str, usize); 14] = [
     ("checked", 0),
 ];
 
-fn is_stopped(child: &Child) -> bool {
+pub fn is_stopped(child: &Child) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("a child");
     stat.rsplit_once(") ").expect("its name").1.starts_with('T')
 }
@@ -42,7 +42,7 @@ const TOGETHER: [(&str, usize); 7] =
     [("framed:4", 1), ("snapshot", 0), ("named", 0), ("snapshot", 1), ("named", 1), ("snapshot:2", 1), ("named:2", 0)];
 
 /// The tables that there are, each with what tells whether it was replaced.
-fn tables(history: &History) -> Vec<(PathBuf, u64, i64)> {
+pub fn tables(history: &History) -> Vec<(PathBuf, u64, i64)> {
     let paths = views().map(|view| history.party.place.out().join(format!("{view}.tsv")));
     let seen = paths.filter_map(|path| path.metadata().ok().map(|meta| (path, meta.ino(), meta.mtime_nsec())));
     seen.collect()

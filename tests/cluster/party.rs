@@ -14,6 +14,9 @@ pub struct Party {
     pub processes: usize,
     pub files: Vec<PathBuf>,
     pub arguments: Vec<String>,
+    pub environment: Vec<(&'static str, String)>,
+    /// The name of the folder that its processes share.
+    pub data: String,
 }
 
 impl Party {
@@ -27,7 +30,7 @@ impl Party {
         let listeners: Vec<TcpListener> = (0..processes).map(|_| TcpListener::bind((address, 0)).expect("a free port")).collect();
         let hosts: Vec<String> = listeners.iter().map(|listener| listener.local_addr().expect("bound").to_string()).collect();
         place.file("hosts", hosts.join("\n"));
-        Party { place, processes, files: vec![], arguments: vec![] }
+        Party { place, processes, files: vec![], arguments: vec![], environment: vec![], data: "data".into() }
     }
 
     pub fn hosts(&self) -> Vec<String> {
@@ -42,8 +45,9 @@ impl Party {
     /// One that is not started as the others: with other files, or another hosts file.
     pub fn other_command(&self, process: usize, wait_s: &str, hosts: &str, files: &[PathBuf]) -> Command {
         let mut command = eddy(["work", "--process", &process.to_string(), "--wait", &format!("{wait_s}s"), "--hosts"]);
-        command.arg(self.place.path(hosts)).arg("--data-dir").arg(self.place.path("data")).arg("--output").arg(self.place.out());
+        command.arg(self.place.path(hosts)).arg("--data-dir").arg(self.place.path(&self.data)).arg("--output").arg(self.place.out());
         command.args(&self.arguments).args(files).stdout(Stdio::piped()).stderr(Stdio::piped()).env("TMPDIR", self.place.path(""));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   claim    generation-000003.claim is made, by exactly one           from here on the checks of all others fail
+//!            (with --shared in the store before, and the folder fetched where it is behind that: `shared`)
 //!   take     generation-000002/ --> old-000002/                        from here on nothing can be named, or let go, in it
 //!            the folder for its tables is removed                      from here on its tables cannot be put in their place
 //!   count    old-000002/: up to which tick it counts                   whatever is written from here on has a later tick
@@ -23,14 +24,15 @@ use std::time::Duration;
 
 use super::claim::{Claim, newest};
 use super::position::{Position, share};
+use super::shared::Shared;
 use super::{Before, Held, Manifest, OWN, State, manifest_path, number_of, process_folder, superseded, taken_folder};
 use crate::cli::{Error, chain};
 use crate::engine::durable;
 use crate::engine::recovery::Retention;
 use crate::engine::snapshot::adopt::Source;
 use crate::files::{Files, Open};
-use crate::record;
 use crate::replay::INPUTS_MAX;
+use crate::{pause, record};
 
 /// What a generation is begun for.
 pub(in crate::work) struct Job {
@@ -44,16 +46,41 @@ pub(in crate::work) struct Job {
     pub output: Option<PathBuf>,
     /// The state is made anew.
     pub rebuild: bool,
+    /// Where it is mirrored.
+    pub shared: Option<Arc<Shared>>,
 }
 
 fn failed(folder: &Path) -> impl Fn(io::Error) -> Error {
     move |e| Error::failed(format!("a generation could not be begun in {}", folder.display()), e)
 }
 
-/// Refuses what cannot go on what is there, before anything is done.
-pub(super) fn check(files: &Arc<dyn Files>, folder: &Path, job: &Job) -> Result<(), Error> {
-    let last = if job.rebuild { None } else { last(&**files, folder)? };
-    last.map_or(Ok(()), |last| goes_on(&last, job, folder))
+/// Refuses what cannot go on what is there, before anything is done. Tells whether the folder is to be fetched.
+pub(super) fn check(files: &Arc<dyn Files>, folder: &Path, job: &Job) -> Result<bool, Error> {
+    let ahead = match &job.shared {
+        Some(shared) => {
+            shared.agree(&**files, folder)?;
+            if job.rebuild { None } else { shared.ahead(&**files, folder)? }
+        }
+        None => {
+            super::refuse_without(&**files, folder)?;
+            None
+        }
+    };
+    let is_behind = ahead.is_some();
+    let last = if job.rebuild || is_behind { ahead } else { last(&**files, folder)? };
+    last.map_or(Ok(()), |last| goes_on(&last, job, folder)).map(|()| is_behind)
+}
+
+/// Claims the next generation: in the store first, where exactly one of all machines can. Fetches what is there, where the folder is behind.
+fn claim(files: &Arc<dyn Files>, folder: &Path, job: &Job, lease: Duration) -> Result<Claim, Error> {
+    let Some(shared) = &job.shared else { return Claim::make(files, folder, lease, None) };
+    let there = shared.claim(&**files, newest(&**files, folder).map_err(failed(folder))?, lease)?;
+    pause::at("shared");
+    let claim = Claim::make(files, folder, lease, Some(there))?;
+    if !job.rebuild && shared.ahead(&**files, folder)?.is_some() {
+        shared.fetch(files, folder)?;
+    }
+    Ok(claim)
 }
 
 /// Begins the next generation. `at` is told each step that has been done.
@@ -64,7 +91,7 @@ pub(super) fn begin(
     lease: Duration,
     at: &mut dyn FnMut(&str),
 ) -> Result<(State, Claim), Error> {
-    let claim = Claim::make(files, folder, lease)?;
+    let claim = claim(files, folder, job, lease)?;
     at("claimed");
     take(&**files, folder, claim.generation)?;
     at("taken");

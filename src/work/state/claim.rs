@@ -22,7 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::{not_claimed, number_of, superseded};
+use super::{not_claimed, number_of, shared, superseded};
 use crate::cli::Error;
 use crate::files::{File, Files, Open};
 
@@ -49,6 +49,8 @@ pub(in crate::work) struct Claim {
     folder: PathBuf,
     file: Arc<dyn File>,
     holder: Mutex<Holder>,
+    /// The same generation, claimed in a store.
+    pub there: Option<Arc<shared::Claim>>,
 }
 
 pub(super) fn path(folder: &Path, generation: u64) -> PathBuf {
@@ -62,17 +64,34 @@ pub(super) fn newest(files: &dyn Files, folder: &Path) -> io::Result<u64> {
     Ok(names.iter().filter_map(of).max().unwrap_or(0))
 }
 
+/// The generation of the newest claim, if its file is here.
+pub(super) fn of_newest(files: &dyn Files, folder: &Path) -> Option<u64> {
+    let newest = newest(files, folder).ok()?;
+    files.open(&path(folder, newest), Open::Read).is_ok().then_some(newest)
+}
+
 impl Claim {
-    /// Claims the generation after all others.
-    pub fn make(files: &Arc<dyn Files>, folder: &Path, lease: Duration) -> Result<Claim, Error> {
-        let generation = newest(&**files, folder).map_err(not_claimed(folder))? + 1;
+    /// Claims the generation after all others; where one has been claimed in a store, that one.
+    pub fn make(files: &Arc<dyn Files>, folder: &Path, lease: Duration, there: Option<shared::Claim>) -> Result<Claim, Error> {
+        let next = newest(&**files, folder).map_err(not_claimed(folder))? + 1;
+        let generation = there.as_ref().map_or(next, |there| there.generation);
+        if generation < next {
+            return Err(superseded(folder));
+        }
         let file = match files.open(&path(folder, generation), Open::Fresh) {
             // The second of two starts at once.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(superseded(folder)),
             file => file.map_err(not_claimed(folder))?,
         };
         let holder = Holder { pid: std::process::id(), boot: files.boot(), lease_ms: lease.as_millis() as u64, beat: 0, released: false };
-        let claim = Claim { generation, files: Arc::clone(files), folder: folder.into(), file, holder: Mutex::new(holder) };
+        let claim = Claim {
+            generation,
+            files: Arc::clone(files),
+            folder: folder.into(),
+            file,
+            holder: Mutex::new(holder),
+            there: there.map(Arc::new),
+        };
         // Without a lock its beat has to tell that it lives.
         let locked = claim.file.try_lock().map(|_| ());
         let written = locked.and_then(|()| claim.write()).and_then(|()| claim.file.sync()).and_then(|()| files.sync_folder(folder));
@@ -107,6 +126,9 @@ impl Claim {
         self.holder.lock().released = true;
         // Else it is waited for, no more.
         let _ = self.write();
+        if let Some(there) = &self.there {
+            there.release();
+        }
     }
 }
 
@@ -171,7 +193,7 @@ mod tests {
         let (_, files, folder) = folder();
         let look = |watch: &mut Watch, now_ms| watch.look(&*files, folder, now_ms).expect("read");
         assert_eq!(look(&mut Watch::default(), 0), Standing::Free, "nobody was there");
-        let claim = Claim::make(&files, folder, LEASE).expect("nobody was there");
+        let claim = Claim::make(&files, folder, LEASE, None).expect("nobody was there");
         let mut watch = Watch::default();
         assert_eq!(look(&mut watch, 1_000), Standing::Unsure);
         assert_eq!(look(&mut watch, 11_000), Standing::Unsure);
@@ -187,12 +209,12 @@ mod tests {
     #[test]
     fn a_holder_that_has_ended_on_this_machine_is_not_waited_for() {
         let (simulated, files, folder) = folder();
-        let claim = Claim::make(&files, folder, LEASE).expect("nobody was there");
+        let claim = Claim::make(&files, folder, LEASE, None).expect("nobody was there");
         let look = || Watch::default().look(&*files, folder, 0).expect("read");
         assert_eq!(look(), Standing::Unsure);
         simulated.kill();
         assert_eq!(look(), Standing::Free, "nobody has its lock");
-        let again = Claim::make(&files, folder, LEASE).expect("it is free");
+        let again = Claim::make(&files, folder, LEASE, None).expect("it is free");
         assert_eq!((claim.generation, again.generation), (1, 2));
         simulated.power_cut();
         // Nobody knows of a lock from before; the same would be seen from another machine.
@@ -202,7 +224,7 @@ mod tests {
     #[test]
     fn a_claim_with_a_flipped_bit_is_waited_for_at_most() {
         let (simulated, files, folder) = folder();
-        Claim::make(&files, folder, LEASE).expect("nobody was there").release();
+        Claim::make(&files, folder, LEASE, None).expect("nobody was there").release();
         simulated.power_cut();
         let path = path(folder, 1);
         for at in 0..BYTES as u64 {
@@ -220,13 +242,13 @@ mod tests {
     #[test]
     fn of_two_claims_the_later_one_has_the_folder() {
         let (_, files, folder) = folder();
-        let first = Claim::make(&files, folder, LEASE).expect("nobody was there");
+        let first = Claim::make(&files, folder, LEASE, None).expect("nobody was there");
         first.beat().expect("it is the last");
-        let second = Claim::make(&files, folder, LEASE).expect("it is asked no more than that");
+        let second = Claim::make(&files, folder, LEASE, None).expect("it is asked no more than that");
         assert!(matches!(first.beat(), Err(Error::Lost(_))) && matches!(first.check(), Err(Error::Lost(_))));
         second.beat().expect("it is the last");
         // What one has claimed who was frozen before: the number is taken, or was.
         files.remove(&path(folder, 1)).expect("it is old");
-        assert_eq!(Claim::make(&files, folder, LEASE).expect("the next").generation, 3);
+        assert_eq!(Claim::make(&files, folder, LEASE, None).expect("the next").generation, 3);
     }
 }

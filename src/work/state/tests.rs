@@ -16,7 +16,7 @@ fn data() -> &'static Path {
 
 fn job(processes: usize, files: &[&str]) -> Job {
     let files = files.iter().map(|file| (*file).to_owned()).collect();
-    Job { processes, workers: WORKERS, files, record_bytes_max: 100, retention: None, output: None, rebuild: false }
+    Job { processes, workers: WORKERS, files, record_bytes_max: 100, retention: None, output: None, rebuild: false, shared: None }
 }
 
 fn begin(files: &Arc<dyn Files>, job: &Job, at: &mut dyn FnMut(&str)) -> Result<State, Error> {

@@ -317,6 +317,7 @@ impl Part<'_> {
             shared: self.shared.cloned(),
         };
         let mut look = || self.interrupt.check();
+        self.shared.map_or(Ok(()), |shared| shared.check_edited())?;
         let (state, claim) = State::begin(&files::disk(), &replay.folder, &job, lease, durability.take_over, &mut look)?;
         let (claim, links) = (Arc::new(claim), Arc::clone(self.links));
         assert!(self.begun.set(Begun { state: state.clone(), claim: Some(Arc::clone(&claim)) }).is_ok(), "begun once");

@@ -333,6 +333,9 @@ fn a_store_that_mirrors_a_cluster_forgets_a_user_too() {
     assert!(!traces(&data).is_empty() && !traces(&store).is_empty(), "there is something to forget");
     let without = Ran::of(eddy(["forget", "reddit:ADA_unique_9f3", "--data-dir"]).arg(&data)).ends(2);
     assert!(without.stderr.contains("give --shared"), "{}", without.stderr);
+    let other = format!("file://{}", party.place.path("other").display());
+    let other = Ran::of(eddy(["forget", "reddit:ADA_unique_9f3", "--shared", &other, "--data-dir"]).arg(&data)).ends(2);
+    assert!(other.stderr.contains(&format!("is mirrored in {url}, and")), "{}", other.stderr);
     // One that a killed process left on its way.
     let object =
         std::fs::read_dir(store.join("texts-000001/process-0/texts-0")).expect("texts").next().expect("some").expect("an entry").path();
@@ -359,6 +362,19 @@ fn a_store_that_mirrors_a_cluster_forgets_a_user_too() {
     let elsewhere = party.place.path("elsewhere");
     assert_eq!(forget(&elsewhere)["is_new"], false, "again is no error");
     assert_eq!([traces(&elsewhere), traces(&store)].concat(), Vec::<String>::new());
+    // Made anew where the folder is lost: the store knows who is forgotten.
+    std::fs::remove_dir_all(&data).expect("it is there");
+    party.arguments.push("--rebuild".into());
+    run(&party);
+    assert_eq!(table(&party.place.out(), "users"), table(dir.path(), "users"));
+    assert!(store.join("forgotten.json").exists());
+    // As a killed one leaves it.
+    std::fs::write(store.join("forgetting"), "").expect("room");
+    party.arguments.pop();
+    let refused = wait(party.start());
+    assert!(refused.iter().any(|ran| ran.code == 2 && ran.stderr.contains("still being forgotten")), "nobody says so");
+    forget(&data);
+    run(&party);
 }
 
 #[test]

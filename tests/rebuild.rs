@@ -161,6 +161,26 @@ fn a_flipped_bit_in_a_folder_of_work_is_refused_or_harmless_and_the_state_is_mad
         }
     }
     seen.say("work");
+    // Of several processes one finds it, and all end.
+    let ended = (0..4).map(|_| {
+        kept.put_back();
+        let run = random.pick(&files(&data, &kinds_of_work())["/run-"]);
+        let mut bytes = std::fs::read(&run).expect("a file");
+        let (at, what) = (random.below(bytes.len()), run.display());
+        bytes[at] ^= 2;
+        std::fs::write(&run, &bytes).expect("room");
+        history.shape((2, 1));
+        let ran = wait(history.party.start());
+        if ran.iter().all(|ran| ran.code == 0) {
+            history.is_right(ran);
+            return false;
+        }
+        let said: Vec<_> = ran.iter().map(|ran| (ran.code, &ran.stderr)).collect();
+        assert!(said.iter().all(|(code, _)| [1, 3].contains(code)), "{what}: {said:?}");
+        assert!(said.iter().any(|(code, said)| *code == 1 && said.contains("is damaged")), "{what}: {said:?}");
+        true
+    });
+    assert!(ended.filter(|ended| *ended).count() > 0, "nothing was found");
 }
 
 const OF_RUN: [&str; 11] = [

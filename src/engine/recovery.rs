@@ -20,6 +20,7 @@ use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 use eddy_schemas::stored;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::durable::{Durable, Fsync, NoRoom, Referred, Ticks};
 use super::snapshot::{Edit, Snapshots};
@@ -76,14 +77,15 @@ impl Retention {
         Ok(record::read_in(files, &Self::path(folder), FORMAT)?)
     }
 
-    /// The folder's from now on, if it is that or the folder has none yet.
-    fn agree(files: &dyn Files, folder: &Path, now: Option<&Retention>) -> Result<(), durable::Error> {
+    /// The folder's from now on, if it is that or the folder has none yet; true where it had none.
+    fn agree(files: &dyn Files, folder: &Path, now: Option<&Retention>) -> Result<bool, durable::Error> {
         let before = Self::read(files, folder)?;
         Self::check(folder, before.as_ref(), now)?;
-        let Some(now) = now.filter(|_| before.is_none()) else { return Ok(()) };
+        let Some(now) = now.filter(|_| before.is_none()) else { return Ok(false) };
         let path = Self::path(folder);
         let failed = |source| durable::Error::Snapshot { path: path.display().to_string(), source };
-        record::write_in(files, &path, FORMAT, now).map_err(failed)
+        record::write_in(files, &path, FORMAT, now).map_err(failed)?;
+        Ok(true)
     }
 
     /// An error where a state that was begun with one shall go on with another, or without.
@@ -145,12 +147,17 @@ impl Kept {
         let snapshots = Snapshots::open_in(Arc::clone(files), &config.folder.join("snapshots"))?;
         snapshots.check(&journal)?;
         // The journal's lock is ours: so is all of the folder.
-        Retention::agree(&**files, &config.folder, retention)?;
+        let begins = Retention::agree(&**files, &config.folder, retention)?;
         let snapshots = match retention {
             Some(retention) => snapshots.sealing(retention.keep()),
             None => snapshots,
         };
-        Ok(Kept { files: Arc::clone(files), folder: config.folder.clone(), journal, snapshots, seals: retention.is_some() })
+        let kept = Kept { files: Arc::clone(files), folder: config.folder.clone(), journal, snapshots, seals: retention.is_some() };
+        if let Some(retention) = retention.filter(|_| begins && !kept.is_new()) {
+            let (folder, retention) = (kept.folder.display(), retention.text());
+            warn!(%folder, retention, "messages of this state were kept for ever: from now on they are sealed, which cannot be taken back");
+        }
+        Ok(kept)
     }
 
     /// Nothing has ever been written.

@@ -95,6 +95,17 @@ impl<'a> Driver<'a> {
 
     /// Feeds the engine what the state holds and all records of its files after it, and ends it, together with the others.
     pub fn run(mut self, reader: Reader, spares: Receiver<Vec<u8>>) -> Result<Ended<'a>, Error> {
+        // Whoever drops an engine waits for its workers, and they for those of others: an error is told before.
+        let fed = self.feed(reader, spares);
+        self.part.or_leave(fed);
+        self.engine.finish().map_err(stopped)?;
+        if let Some(kept) = &self.kept {
+            kept.durable.sync().map_err(not_kept)?;
+        }
+        Ok(Ended { incomplete: self.incomplete, words: self.words, interrupt: self.part.interrupt })
+    }
+
+    fn feed(&mut self, reader: Reader, spares: Receiver<Vec<u8>>) -> Result<(), Error> {
         self.meter.bytes_total = reader.bytes_total();
         self.part.shown.begin(self.meter.bytes_total);
         let mut from = Position::default();
@@ -134,11 +145,7 @@ impl<'a> Driver<'a> {
         }
         self.bind();
         self.engine.all_is_in();
-        self.engine.finish().map_err(stopped)?;
-        if let Some(kept) = &self.kept {
-            kept.durable.sync().map_err(not_kept)?;
-        }
-        Ok(Ended { incomplete: self.incomplete, words: self.words, interrupt: self.part.interrupt })
+        Ok(())
     }
 
     fn lead(&mut self) -> Result<(), Error> {

@@ -53,14 +53,12 @@ fn left(mut history: History) -> History {
     history.shape((4, 1));
     let mut children = history.party.start();
     assert!(wait_for_work(&mut children, &history.data(), &[], Duration::from_millis(80)), "it was through already");
-    children.iter_mut().for_each(|child| child.kill().expect("a child"));
-    for mut child in children {
-        child.wait().expect("a child");
-    }
+    end(children);
     history
 }
 
-fn one(history: History, step: &str, paused: usize, is_told: bool) {
+/// False where the work was over before that step: snapshots are made beside it.
+fn one(history: History, step: &str, paused: usize, is_told: bool) -> bool {
     let mut history = left(history);
     history.shape((2, 1));
     history.party.arguments.extend(["--watchdog", "2s"].map(str::to_owned));
@@ -74,8 +72,8 @@ fn one(history: History, step: &str, paused: usize, is_told: bool) {
     let began = Instant::now();
     while !is_stopped(&frozen[paused]) {
         if frozen.iter_mut().any(|child| child.try_wait().expect("a child").is_some()) {
-            let said: Vec<_> = wait(frozen).into_iter().map(|ran| (ran.code, ran.stderr)).collect();
-            panic!("process {paused} had not come to {step} when one ended: {said:?}");
+            end(frozen);
+            return false;
         }
         assert!(began.elapsed() < Duration::from_secs(60), "it does not come to {step}");
         std::thread::sleep(Duration::from_millis(1));
@@ -96,12 +94,26 @@ fn one(history: History, step: &str, paused: usize, is_told: bool) {
     // Nor is anything of it read.
     history.shape((3, 1));
     history.is_right(wait(history.party.start()));
+    true
 }
+
+/// Whatever they are at.
+pub fn end(children: Vec<Child>) {
+    for mut child in children {
+        // It may have ended.
+        let _ = child.kill();
+        child.wait().expect("a child");
+    }
+}
+
+/// How often a step may be missed on a busy machine.
+pub const TRIES: usize = 8;
 
 #[test]
 fn whoever_is_frozen_between_two_steps_and_was_superseded_changes_nothing_when_it_thaws() {
     for (number, (step, paused)) in STEPS.into_iter().enumerate() {
-        one(history(30 + paused as u64, 5_000, 1_500), step, paused, number % 2 == 0);
+        let met = (0..TRIES).any(|_| one(history(30 + paused as u64, 5_000, 1_500), step, paused, number % 2 == 0));
+        assert!(met, "{step} of process {paused} is never met");
     }
 }
 
@@ -109,8 +121,9 @@ fn whoever_is_frozen_between_two_steps_and_was_superseded_changes_nothing_when_i
 fn nor_does_it_where_messages_are_sealed() {
     for (number, (step, paused)) in TOGETHER.into_iter().enumerate() {
         let seed = 30 + paused as u64;
-        let history = if step.ends_with(":2") { sealed::long_history(seed) } else { sealed::history(seed) };
-        one(history, step, paused, number % 2 == 0);
+        let history = || if step.starts_with("framed") { sealed::history(seed) } else { sealed::long_history(seed) };
+        let met = (0..TRIES).any(|_| one(history(), step, paused, number % 2 == 0));
+        assert!(met, "{step} of process {paused} is never met");
     }
 }
 

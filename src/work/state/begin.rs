@@ -80,6 +80,7 @@ fn claim(files: &Arc<dyn Files>, folder: &Path, job: &Job, lease: Duration) -> R
     if !job.rebuild && shared.ahead(&**files, folder)?.is_some() {
         shared.fetch(files, folder)?;
     }
+    shared.agree_on_forgotten(&**files, folder)?;
     Ok(claim)
 }
 

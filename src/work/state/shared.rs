@@ -11,7 +11,8 @@
 //!   URL/generation-000002/process-0/state/NAME/START-END       bytes of a segment of frames (`names`)
 //!   URL/generation-000002/process-0/snapshots/    snapshot.json, and bytes of its runs
 //!   URL/texts-000001/process-0/texts-0/START-END  texts that generation 1 read
-//!   URL/forgotten.json                            as in D
+//!   URL/forgotten.json                            as in D (`list`)
+//!   URL/forgetting                                while the mirror is made anew without a user
 //! ```
 //!
 //! The mirror lags: what it holds is what a cluster would have left that was killed some time ago. That is a state from which all is right, only
@@ -50,6 +51,7 @@ mod commit;
 mod edit;
 mod fetch;
 mod lineage;
+mod list;
 mod mirror;
 mod names;
 mod ship;

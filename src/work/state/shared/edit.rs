@@ -50,9 +50,11 @@ pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Res
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| beat(&claim, &ended));
-        let done = edit().and_then(|done| {
+        // If we crash after this, nobody works with the mirror until it is done.
+        let begun = shared.is_being_edited(true).map_err(shared.failed());
+        let done = begun.and_then(|()| edit()).and_then(|done| {
             let mut shipper = Shipper::new(&shared, &state, 0);
-            anew(&mut shipper).map(|()| done).map_err(shared.failed())
+            anew(&mut shipper).and_then(|()| shared.is_being_edited(false)).map(|()| done).map_err(shared.failed())
         });
         ended.store(true, Ordering::Release);
         claim.release();

@@ -37,7 +37,7 @@ const BESIDE: &str = "fetched-";
 /// An object of a file: its name and range, and how much of it is left out.
 type Part = (String, Range<u64>, u64);
 
-fn written(path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn written(path: &Path) -> impl FnOnce(io::Error) -> Error {
     Error::disk("write", path)
 }
 

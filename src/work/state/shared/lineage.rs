@@ -3,8 +3,8 @@
 //! ```text
 //!   D/shared.json  { lineage, url }        URL/lineage.json  { format, lineage }
 //!
-//!   D has one, URL the same         --> good                      D has one, URL none          --> URL is made the mirror of D
-//!   D has one, URL another          --> refused                   D has none and no state      --> D becomes one of URL's
+//!   D has one, URL the same         --> good                      D has one, of a URL that is empty now --> it is made the mirror of D
+//!   D has one, URL another, or none --> refused                   D has none and no state      --> D becomes one of URL's
 //!                                                                 D has none, and a state      --> the same where URL holds nothing yet, else refused
 //! ```
 //!
@@ -58,7 +58,11 @@ impl Shared {
                 let what = format!("the state in {d} is mirrored in {}, and {} holds another", here.url, self.url);
                 return Err(cli::Error::Usage(format!("{what}: give that one, or another --data-dir")));
             }
-            (Some(here), None) => here.lineage,
+            (Some(here), None) if here.url == self.url => here.lineage,
+            (Some(here), None) => {
+                let what = format!("the state in {d} is mirrored in {}, and {} holds nothing", here.url, self.url);
+                return Err(cli::Error::Usage(format!("{what}: give that one, which is made anew where it is lost")));
+            }
             (None, Some(there)) => {
                 let has_state = claim::newest(files, folder).is_ok_and(|newest| newest > 0);
                 if has_state && self.newest_manifest().map_err(self.failed())? > 0 {

@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 pub(crate) mod duration;
 mod forget;
+mod keeping;
 mod replay;
 mod run;
 mod show;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 
-use super::duration::{Kept, kept};
+use super::keeping::Keeping;
 use super::{Error, counted, print};
 use crate::engine::durable::Fsync;
 use crate::replay::{Durability, Interrupt, Job, Meter, Summary, WantedChangelogs, run};
@@ -50,16 +49,8 @@ pub struct Replay {
     /// Folder for state and temporary files; the one of --output by default
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
-    /// How long messages stay, such as `90d` or `12h` of event time; then only what they gave to sums does. With --state durable it is the
-    /// state's, and so are --keep-hours, --keep-days and --views: they cannot be changed
-    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
-    retention: Kept,
-    /// How long rows of hours stay after their end
-    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
-    keep_hours: Kept,
-    /// How long rows of days stay after their end
-    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
-    keep_days: Kept,
+    #[command(flatten)]
+    keeping: Keeping,
     /// Folder for the changes of each view, as lines of JSON, tick by tick; may be given again. With --state durable it goes on where it
     /// was, else it must be empty
     #[arg(long, value_name = "DIR")]
@@ -140,7 +131,7 @@ pub fn chosen(names: &[String]) -> Vec<&'static Definition> {
 
 impl Replay {
     pub fn run(self) -> Result<ExitCode, Error> {
-        let keep = Keep { messages_s: self.retention.0, hours_s: self.keep_hours.0, days_s: self.keep_days.0 };
+        let keep = self.keeping.keep();
         let state = match (self.state, &self.data_dir) {
             (StateIn::None, _) => None,
             (StateIn::Durable, Some(folder)) => {

@@ -7,13 +7,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Error;
-use super::duration::{Kept, kept};
+use super::keeping::Keeping;
 use super::replay::{FsyncWhen, StateIn, TableFormat, chosen, finish, fsync, view_names};
 use crate::cluster;
 use crate::replay::{self, Interrupt, Meter};
 use crate::source::dumps::Limits;
 use crate::work::{Durability, Job, Outcome, run};
-use eddy_dataflows::Keep;
 
 /// Turns dumps into tables as `replay` does, as one process of several.
 ///
@@ -58,16 +57,8 @@ pub struct Work {
     /// With --state durable: make the state anew from the files, whatever is there
     #[arg(long)]
     rebuild: bool,
-    /// How long messages stay, such as `90d` or `12h` of event time; then only what they gave to sums does. With --state durable it is the
-    /// state's, and so are --keep-hours, --keep-days and --views: they cannot be changed
-    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
-    retention: Kept,
-    /// How long rows of hours stay after their end
-    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
-    keep_hours: Kept,
-    /// How long rows of days stay after their end
-    #[arg(long, default_value = "none", value_name = "TIME", value_parser = kept)]
-    keep_days: Kept,
+    #[command(flatten)]
+    keeping: Keeping,
     /// With --state durable: a store that mirrors the state, `file:///folder` or `s3://bucket/prefix` (AWS_* of the environment say how it is
     /// reached). The same command goes on from it where --data-dir is empty or older, on whichever machine. Not with a --retention yet
     #[arg(long, value_name = "URL")]
@@ -113,7 +104,7 @@ impl Work {
         let replay = replay::Job {
             views: chosen(&self.views),
             workers: usize::from(self.workers),
-            keep: Keep { messages_s: self.retention.0, hours_s: self.keep_hours.0, days_s: self.keep_days.0 },
+            keep: self.keeping.keep(),
             folder: self.data_dir,
             state: None,
             rebuild: false,
@@ -130,7 +121,7 @@ impl Work {
         if self.state == StateIn::None && self.shared.is_some() {
             return Err(Error::Usage("--shared mirrors a state: give --state durable, too".into()));
         }
-        if self.shared.is_some() && self.retention.0.is_some() {
+        if self.shared.is_some() && replay.keep.messages_s.is_some() {
             // Snapshots that are made together would have to be shipped together.
             return Err(Error::Usage("--shared does not go with a --retention yet: a state that seals messages has no mirror".into()));
         }

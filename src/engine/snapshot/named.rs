@@ -25,5 +25,5 @@ pub fn named(files: &dyn Files, dir: &Path) -> Result<Option<Named>, Error> {
         read => read.map_err(at(&path))?,
     };
     let manifest: Manifest = record::parse(&path, &json, FORMATS)?;
-    Ok(Some(Named { json, runs: manifest.runs.iter().map(|run| run_name(run.number)).collect(), adopted: manifest.adopted }))
+    Ok(Some(Named { json, runs: manifest.all_runs().map(|run| run_name(run.number)).collect(), adopted: manifest.adopted }))
 }

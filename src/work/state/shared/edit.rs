@@ -76,9 +76,7 @@ fn beat(claim: &Claim, ended: &AtomicBool) {
 }
 
 fn anew(shipper: &mut Shipper) -> Result<(), Error> {
-    let path = shipper.state.folder.join("forgotten.json");
-    let list = files::read(&*shipper.state.files, &path).map_err(Error::disk("read", &path))?;
-    shipper.shared.store.put("forgotten.json", list)?;
+    shipper.shared.one_list(&*shipper.state.files, &shipper.state.folder)?;
     shipper.base()?;
     shipper.commit()?;
     let manifest = &shipper.state.manifest;

@@ -68,9 +68,6 @@ impl Shared {
                         let texts = self.store.list(&names::texts(generation))?;
                         self.copy(files, folder, newest, texts.iter().map(|object| &object.name))?;
                     }
-                    if let Some(list) = self.store.get("forgotten.json")? {
-                        write(files, &folder.join(format!("{BESIDE}forgotten.json")), &list).map_err(written(folder))?;
-                    }
                     return Ok((bytes, manifest));
                 }
                 Ok(None) => {}
@@ -177,7 +174,7 @@ fn place(files: &dyn Files, folder: &Path, bytes: &[u8], manifest: &Manifest) ->
     place().map_err(written(folder))
 }
 
-fn write(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = files.open(path, Open::New)?;
     file.write_at(bytes, 0)?;
     file.sync()

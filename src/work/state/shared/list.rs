@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use super::fetch::written;
+use super::fetch::{write, written};
 use super::{Error, Shared};
 use crate::cli;
-use crate::files::{self, Files, Open};
+use crate::files::{self, Files};
 
 const LIST: &str = "forgotten.json";
 /// There from before an edit until the mirror is made anew.
@@ -19,7 +19,7 @@ impl Shared {
         self.one_list(files, folder).map_err(self.failed())
     }
 
-    fn one_list(&self, files: &dyn Files, folder: &Path) -> Result<(), Error> {
+    pub(super) fn one_list(&self, files: &dyn Files, folder: &Path) -> Result<(), Error> {
         let path = folder.join(LIST);
         let here = match files::read(files, &path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => vec![],
@@ -33,14 +33,12 @@ impl Shared {
             return Ok(());
         }
         let beside = folder.join(format!(".new-{LIST}"));
-        let write = || {
-            let file = files.open(&beside, Open::New)?;
-            file.write_at(&there, 0)?;
-            file.sync()?;
+        let replace = || {
+            write(files, &beside, &there)?;
             files.rename(&beside, &path)?;
             files.sync_folder(folder)
         };
-        write().map_err(written(&path))
+        replace().map_err(written(&path))
     }
 
     /// The mirror is about to be made anew, or has been.

@@ -27,8 +27,9 @@ impl<'a> Iterator for Facts<'a> {
     }
 }
 
-/// Facts as they come are sorted and merged when they are so many bytes.
-const SORTED_BYTES: usize = 32 << 20;
+/// Facts as they come are sorted and merged when they are so many bytes. (Sorting takes twice that besides: a fact is often shorter than what
+/// says where it is.)
+const SORTED_BYTES: usize = 4 << 20;
 
 /// What many facts come to.
 #[derive(Default)]

@@ -35,6 +35,8 @@ const SEALED: &str = "sealed";
 const CHANGED_KEPT: usize = 1 << 16;
 /// Bytes of rows in a frame; a tick with more has several of a worker.
 const FRAME_BYTES: usize = 256 << 10;
+/// Rows whose names are asked for together, so that they wait for memory together.
+const FETCHED: usize = 32;
 
 /// What the end of a tick brings.
 #[derive(Clone, Debug)]
@@ -186,12 +188,15 @@ impl Frames {
         if std::mem::take(&mut self.ended) && !self.durable.is_recovering() {
             self.changed.sort_unstable();
             self.changed.dedup();
-            for &slot in &self.changed {
-                if self.buffer.len() >= FRAME_BYTES {
-                    self.durable.write(&Head::part(tick, worker, workers), &self.buffer);
-                    self.buffer.clear();
+            for slots in self.changed.chunks(FETCHED) {
+                slots.iter().for_each(|slot| state.fetch_names(*slot));
+                for &slot in slots {
+                    if self.buffer.len() >= FRAME_BYTES {
+                        self.durable.write(&Head::part(tick, worker, workers), &self.buffer);
+                        self.buffer.clear();
+                    }
+                    stored::version(&state.get(slot), &mut self.buffer);
                 }
-                stored::version(&state.get(slot), &mut self.buffer);
             }
             self.durable.write(&Head { tick, ..head }, &self.buffer);
         }

@@ -81,6 +81,15 @@ impl State {
         }
     }
 
+    /// Asks for the texts of the names that most messages have. (Where they stand is read now: what one waits for, the next need not wait for.)
+    #[inline]
+    pub fn fetch_names(&self, slot: u32) {
+        let held = &self.held[slot as usize];
+        for name in [held.community, held.user].into_iter().flatten() {
+            name.as_str().as_bytes().first().inspect(|first| prefetch(*first));
+        }
+    }
+
     /// The slot of a message, if it is held.
     pub fn find(&self, id: MessageId) -> Option<u32> {
         self.index.find(tag(id.spread()), |slot| self.held[slot as usize].id == id)

@@ -252,6 +252,47 @@ fn a_store_that_cannot_be_written_stops_no_work_and_is_made_whole_later() {
 }
 
 #[test]
+fn what_is_damaged_in_a_store_says_what_helps_and_that_helps() {
+    let mut mirrored = Mirrored::local(95);
+    mirrored.shape((1, 1), "first");
+    mirrored.ends_right();
+    let lineage = mirrored.history.party.place.path("store").join("lineage.json");
+    let is_refused = |mirrored: &Mirrored, what: &str| {
+        let ran = wait(mirrored.history.party.start()).remove(0).ends(1);
+        assert!(ran.stderr.contains(what), "{}", ran.stderr);
+    };
+    let removed = format!("lineage.json is damaged: remove {}/lineage.json, and the same command makes it anew", mirrored.url);
+    // With the folder, and without.
+    for data in ["first", "second"] {
+        std::fs::write(&lineage, "{\"format\":").expect("room");
+        mirrored.shape((1, 1), data);
+        is_refused(&mirrored, &removed);
+        std::fs::remove_file(&lineage).expect("it is there");
+        mirrored.ends_right();
+    }
+    // Not so that one state would take the place of another.
+    std::fs::remove_file(&lineage).expect("it is there");
+    let elsewhere = mirrored.url.replace("/store", "/other");
+    let here = std::mem::replace(&mut mirrored.url, elsewhere);
+    mirrored.shape((1, 1), "third");
+    mirrored.ends_right();
+    mirrored.url = here;
+    std::fs::remove_file(mirrored.history.party.place.path("third").join("shared.json")).expect("it is there");
+    mirrored.shape((1, 1), "third");
+    let ran = wait(mirrored.history.party.start()).remove(0).ends(2);
+    assert!(ran.stderr.contains("is not the one in"), "{}", ran.stderr);
+    // What is not known any more is made anew from the files.
+    let manifest =
+        super::durable::names(lineage.parent().expect("a folder"), "generation-").into_iter().filter(|name| name.ends_with(".json"));
+    std::fs::write(lineage.with_file_name(manifest.max().expect("one")), "damaged").expect("room");
+    mirrored.shape((1, 1), "fourth");
+    is_refused(&mirrored, "is damaged: ");
+    is_refused(&mirrored, "with `eddy work --rebuild` all is made anew from the files");
+    mirrored.history.party.arguments.push("--rebuild".into());
+    mirrored.ends_right();
+}
+
+#[test]
 fn what_cannot_be_mirrored_is_refused() {
     let mut mirrored = Mirrored::local(91);
     mirrored.shape((1, 1), "first");

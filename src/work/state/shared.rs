@@ -123,7 +123,11 @@ impl Shared {
         let url = self.url.clone();
         move |e| match e {
             Error::Ends(e) => e,
-            e => cli::Error::Failed { what: format!("--shared {url}: {}", chain(&e)), source: None },
+            e => {
+                let advice =
+                    if matches!(e, Error::Damaged { .. }) { "; with `eddy work --rebuild` all is made anew from the files" } else { "" };
+                cli::Error::Failed { what: format!("--shared {url}: {}{advice}", chain(&e)), source: None }
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::durable::{History, bytes, history};
 use super::fence::{TRIES, end, is_stopped, tables};
 use super::moto::Moto;
 use super::party::{signal, wait};
-use crate::replays::run::Ran;
+use crate::replays::run::{Ran, eddy};
 
 /// More than a cluster reads before its first ticks are in the store.
 const RECORDS: usize = 60_000;
@@ -251,6 +251,22 @@ fn a_store_that_cannot_be_written_stops_no_work_and_is_made_whole_later() {
     assert_eq!(records(position(&mirrored.history.data())), mirrored.history.party.files.len(), "there was nothing left to read");
 }
 
+fn forget(data: &Path, url: &str) -> std::process::Command {
+    let mut command = eddy(["forget", "reddit:ada", "--shared", url, "--data-dir"]);
+    command.arg(data);
+    command
+}
+
+#[test]
+fn a_folder_with_a_blank_is_written_as_in_any_url() {
+    let mut mirrored = Mirrored::local(94);
+    mirrored.url.push_str("%20of%25");
+    mirrored.shape((1, 1), "first");
+    mirrored.ends_right();
+    assert!(mirrored.history.party.place.path("store of%").join("lineage.json").exists());
+    assert!(!mirrored.history.party.place.path("store%20of%25").exists());
+}
+
 #[test]
 fn what_is_damaged_in_a_store_says_what_helps_and_that_helps() {
     let mut mirrored = Mirrored::local(95);
@@ -310,6 +326,22 @@ fn what_cannot_be_mirrored_is_refused() {
         let ran = Ran::of(&mut party.command(0)).ends(2);
         assert!(ran.stderr.contains(&format!("--shared {wrong}: it looks like file:///folder or s3://bucket/prefix")), "{}", ran.stderr);
     }
+    let (place, data) = (party.place.path("."), mirrored.history.data());
+    let url_of = |path: &Path| format!("file://{}", path.display());
+    let party = &mut mirrored.history.party;
+    for (wrong, why) in [
+        (url_of(&data), "it is --data-dir itself"),
+        (url_of(&data.join("store")), "it is in --data-dir"),
+        (url_of(&place), "--data-dir is in it"),
+        ("file:///".into(), "--data-dir is in it"),
+    ] {
+        party.arguments[url].clone_from(&wrong);
+        for mut command in [party.command(0), forget(&data, &wrong)] {
+            let ran = Ran::of(&mut command).ends(2);
+            assert!(ran.stderr.contains(&format!("--shared {wrong}: {why}")), "{}", ran.stderr);
+        }
+    }
+    assert!(!data.join("store").exists(), "nothing was made there");
     party.arguments = arguments;
     mirrored.ends_right();
     // Without, what it does would be in no mirror.

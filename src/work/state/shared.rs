@@ -52,6 +52,7 @@ mod edit;
 mod fetch;
 mod lineage;
 mod list;
+mod local;
 mod mirror;
 mod names;
 mod ship;
@@ -113,9 +114,9 @@ pub(in crate::work) struct Shared {
 }
 
 impl Shared {
-    /// Opens what `--shared` names. Nothing is asked of it yet.
-    pub fn open(url: &str) -> Result<Shared, cli::Error> {
-        Ok(Shared { store: Store::open(url)?, url: url.into() })
+    /// Opens what `--shared` names, for the state in a folder. Nothing is asked of it yet.
+    pub fn open(url: &str, folder: &Path) -> Result<Shared, cli::Error> {
+        Ok(Shared { store: Store::open(url, folder)?, url: url.into() })
     }
 
     /// What went wrong where nothing can be done without it.

@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Edits a folder that nobody else has, and its mirror with it.
 pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Result<T, cli::Error>) -> Result<T, cli::Error> {
-    let (files, shared) = (files::disk(), Arc::new(Shared::open(url)?));
+    let (files, shared) = (files::disk(), Arc::new(Shared::open(url, folder)?));
     let failed = |e| cli::Error::failed(format!("{} cannot be made", folder.display()), e);
     files.make_folder(folder).map_err(failed)?;
     shared.agree(&*files, folder)?;

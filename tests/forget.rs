@@ -1,6 +1,7 @@
 //! `eddy forget`, against folders of the binary: no byte of the user is left, everyone else is what they were.
 
 mod broken;
+mod killed;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -17,6 +17,7 @@ use super::ship::{PIECE_BYTES, Shipper};
 use super::{Error, Shared, names};
 use crate::cli;
 use crate::files::{self, File, Open, read_exact_at};
+use crate::pause;
 
 /// How long another start waits for one that says nothing.
 const LEASE: Duration = Duration::from_secs(30);
@@ -53,6 +54,7 @@ pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Res
         // If we crash after this, nobody works with the mirror until it is done.
         let begun = shared.is_being_edited(true).map_err(shared.failed());
         let done = begun.and_then(|()| edit()).and_then(|done| {
+            pause::at("edited");
             let mut shipper = Shipper::new(&shared, &state, 0);
             anew(&mut shipper).and_then(|()| shared.is_being_edited(false)).map(|()| done).map_err(shared.failed())
         });

@@ -10,6 +10,9 @@
 //! 1. A record comes out changed only if it holds the person's key, and then it is a record still: one of the person is ignored, one of
 //!    somebody else has the version that it had.
 //! 2. What others wrote about the person in their own words stays: [`Person::is_mentioned`] tells.
+//! 3. Whoever is mentioned is among those who are [`named`]: so a list that names nobody can be asked what is to be taken out of a record.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -19,7 +22,7 @@ use crate::name::{REDDIT, TELEGRAM};
 pub const FORGOTTEN: &[u8] = br#"{"op":"forgotten"}"#;
 
 /// Whom to take out.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Person {
     /// A Reddit name, in lower case: names are the same without regard to case.
     Reddit(String),
@@ -92,6 +95,46 @@ fn has_word(text: &[u8], word: &str, part: impl Fn(u8) -> bool) -> bool {
         starts && text.get(at + word.len()).is_none_or(|after| !part(*after))
     };
     text.windows(word.len()).enumerate().any(|(at, window)| window.eq_ignore_ascii_case(word) && ends(at))
+}
+
+/// A name of Reddit has at most 20.
+const NAME_BYTES_MAX: usize = 32;
+
+/// Everybody whom a text may mention: what could be a name of Reddit or a number of Telegram in it. (Names in other letters than Reddit's are not
+/// found.)
+pub fn named(text: &[u8]) -> BTreeSet<Person> {
+    let mut all = BTreeSet::new();
+    // An escape may hide a letter of a name.
+    let record = memchr::memmem::find(text, b"\\u").and_then(|_| serde_json::from_slice::<Value>(text).ok());
+    let plain = record.map(|record| serde_json::to_vec(&record).expect("what was read can be written"));
+    for text in [Some(text), plain.as_deref()].into_iter().flatten() {
+        names(text, &mut all);
+        numbers(text, &mut all);
+    }
+    all
+}
+
+fn names(text: &[u8], all: &mut BTreeSet<Person>) {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    for run in text.split(|byte| !is_part(*byte) && *byte != b'-') {
+        // A dash may be of a name, or stand beside one.
+        let starts = |at: &usize| at.checked_sub(1).is_none_or(|before| !is_part(run[before]));
+        let ends = |at: &usize| run.get(*at).is_none_or(|after| !is_part(*after));
+        for start in (0..run.len()).filter(starts) {
+            for end in (start + 1..=run.len().min(start + NAME_BYTES_MAX)).filter(ends) {
+                let name = String::from_utf8_lossy(&run[start..end]).to_ascii_lowercase();
+                all.insert(Person::Reddit(name));
+            }
+        }
+    }
+}
+
+fn numbers(text: &[u8], all: &mut BTreeSet<Person>) {
+    for run in text.split(|byte| !byte.is_ascii_digit()).filter(|run| !run.is_empty()) {
+        let digits = String::from_utf8_lossy(run);
+        let ids = ["", "-", "-100"].into_iter().filter_map(|sign| format!("{sign}{digits}").parse().ok());
+        all.extend(ids.map(Person::Telegram));
+    }
 }
 
 /// The number in an export's `from_id`: `user42`, `channel42`, or (before 2021) a bare one.
@@ -257,6 +300,28 @@ mod tests {
         assert_eq!(scrub(br#"{"id":"c1","author":"ada_lovelace","body":"ada_l"}"#, &reddit()), None);
         assert_eq!(scrub(br#"{"update_id":4242,"message":{"message_id":4242,"date":4242,"from":{"id":1}}}"#, &telegram()), None);
         assert_eq!(scrub(b"\xff 4242 \xff", &telegram()).as_deref(), Some(FORGOTTEN));
+    }
+
+    #[test]
+    fn whoever_is_mentioned_is_among_those_who_are_named() {
+        let people = ["reddit:Ada_L", "reddit:a-b", "reddit:-a", "telegram:4242", "telegram:-4242", "telegram:-1004242"];
+        let people = people.map(|key| Person::of(key).expect("a key"));
+        let texts = [
+            r#"{"author":"aDa_l","body":"se"#,
+            "ada_l",
+            "ada_lovelace, x-ada_l-y, u/ADA_L.",
+            "a-b c-a-b-d xa-b a-bx -a b-a",
+            "user4242 -4242 42420 1004242",
+            "\u{e9}ada_l\u{e9}4242",
+            "nobody",
+            "",
+        ];
+        for text in texts {
+            for person in &people {
+                assert_eq!(named(text.as_bytes()).contains(person), person.is_mentioned(text.as_bytes()), "{person:?} in {text}");
+            }
+        }
+        assert!(named(br#"{"author":"\u0061da_l"}"#).contains(&people[0]));
     }
 
     #[test]

@@ -303,9 +303,9 @@ impl Engine {
         self.time = Time::Now { active: vec![partitions] };
     }
 
-    /// All partitions are at their end, here and in other processes.
+    /// Nobody is waited for from now on, here and in other processes: all partitions are at their end, or silent.
     pub fn all_is_in(&mut self) {
-        self.time = Time::End;
+        self.time = Time::AllIn;
     }
 
     /// Hands raw records to a worker. Waits while too much is on its way.

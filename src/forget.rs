@@ -56,6 +56,8 @@ pub enum Error {
     Asked { pid: String, why: String },
     #[error("the state of a cluster: {0}")]
     Cluster(String),
+    #[error("a cluster is at work in {}, with process {pid} on this machine: stop all of it first; nothing has been forgotten", .folder.display())]
+    AtWork { folder: PathBuf, pid: String },
     #[error(transparent)]
     Journal(#[from] journal::Error),
     #[error(transparent)]
@@ -136,7 +138,12 @@ pub fn run_there(folder: &Path, person: &Person, url: &str) -> Result<Done, cli:
 /// What is to be done where something went wrong.
 pub fn not_all(e: Error) -> cli::Error {
     match e {
-        Error::Nothing(_) => cli::Error::Usage(cli::chain(&e)),
+        Error::Nothing(_) | Error::AtWork { .. } => cli::Error::Usage(cli::chain(&e)),
+        // Both are locked before anything is done.
+        Error::Log(log::Error::Journal(journal::Error::InUse { .. }))
+        | Error::State(durable::Error::Journal(journal::Error::InUse { .. })) => {
+            cli::Error::Usage(format!("{}; nothing has been forgotten", cli::chain(&e)))
+        }
         e => cli::Error::failed("not all of it is done: mend what is wrong and give the same command again", e),
     }
 }

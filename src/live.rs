@@ -6,9 +6,13 @@
 //!                          D/state, D/snapshots
 //! ```
 //!
+//! Where there is no room for what a start has to write, it waits and answers that it does ([`waiting`]).
+//!
 //! A process may live more than once: where a user is to be forgotten, all that runs is ended, with its threads, what the folder holds of the user
 //! goes ([`forget::request`]), and everything is started again from what is left. To those who read that is a restart: for so long, reads
 //! are refused. The address stays, and so does what came by stdin.
+
+mod waiting;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,8 +36,9 @@ use crate::serve::{self, App};
 use crate::sink::{changelog, list};
 use crate::source::tail::{self, Stdin, Tail};
 use crate::store::{Memory, Store};
-use crate::telemetry::{ENGINE, LOG, SOURCE, STORE, State, Telemetry};
+use crate::telemetry::{LOG, SOURCE, STORE, State, Telemetry};
 use crate::{rebuild, record};
+use waiting::Words;
 
 /// How often it is looked whether a signal has come or a part has ended, and how the parts are.
 const LOOK: Duration = Duration::from_millis(100);
@@ -118,7 +123,7 @@ pub fn run(config: &Config, interrupt: &Interrupt, ready: impl FnOnce(SocketAddr
     let stdin = config.stdin.then(Stdin::read);
     let mut ready = Some(ready);
     loop {
-        let ended = life(config, interrupt, &listener, stdin.as_ref(), &desk, || {
+        let ended = life(config, interrupt, &listener, stdin.as_ref(), &desk, &mut || {
             ready.take().into_iter().for_each(|ready| ready(address));
         })?;
         if !ended.is_asked {
@@ -144,16 +149,17 @@ fn life(
     listener: &std::net::TcpListener,
     stdin: Option<&Stdin>,
     desk: &Desk,
-    ready: impl FnOnce(),
+    ready: &mut dyn FnMut(),
 ) -> Result<Ended, Error> {
-    let runtime = runtime()?;
-    let live = Live::start(config, &runtime, stdin)?;
-    desk.announce()?;
+    let (runtime, mut words) = (runtime()?, Words::default());
+    let parts = || Live::start(config, &runtime, stdin, desk);
+    let Some(live) = waiting::start(&runtime, listener, interrupt, &mut words, ready, parts)? else { return Ok(Ended { is_asked: false }) };
     let serving = Serving::start(&runtime, listener, live.app())?;
     ready();
     let mut is_asked = false;
     while !interrupt.is_set() && !live.has_ended() && !serving.has_ended() && !is_asked {
         live.tell();
+        words.look(&live.parts.telemetry);
         std::thread::sleep(LOOK);
         is_asked = desk.is_asked();
     }
@@ -167,11 +173,7 @@ fn life(
 /// Does what was asked; meanwhile whoever reads is told to wait.
 fn forget(listener: &std::net::TcpListener, desk: &Desk) -> Result<(), Error> {
     let runtime = runtime()?;
-    let telemetry = Arc::new(Telemetry::new());
-    telemetry.state(ENGINE, State::Recovering);
-    let log: Arc<dyn Log> = Arc::new(log::Memory::new(log::Counts::default()));
-    let app = App::new(views(), Arc::new(Memory::new()), Arc::new(LogTexts::new(log)), telemetry);
-    let serving = Serving::start(&runtime, listener, app)?;
+    let serving = Serving::start(&runtime, listener, waiting::nothing_yet(Arc::new(Telemetry::new())))?;
     let done = desk.serve();
     serving.stop(&runtime);
     Ok(done?)
@@ -214,10 +216,11 @@ struct Live {
 }
 
 impl Live {
-    fn start(config: &Config, runtime: &Runtime, stdin: Option<&Stdin>) -> Result<Live, Error> {
+    fn start(config: &Config, runtime: &Runtime, stdin: Option<&Stdin>, desk: &Desk) -> Result<Live, Error> {
         let folder = &config.state.folder;
-        // The log's lock comes first: the list of sinks is then nobody else's either.
+        // The log's lock comes first: the list of sinks is then nobody else's either, and whoever is to be forgotten is asked of this process.
         let log: Arc<dyn Log> = Arc::new(Embedded::open(&folder.join("log"), log::Counts::default(), &journal::Config::default())?);
+        desk.announce()?;
         let sinks = list::List::agree(folder, &config.changelogs, &config.changelogs_dropped)?;
         let parts = run::Parts {
             texts: Arc::new(LogTexts::new(Arc::clone(&log))),
@@ -240,9 +243,18 @@ impl Live {
             control: Arc::clone(&control),
         };
         let tail = tail::Config { files: config.files.clone(), stdin: stdin.cloned(), ..tail::Config::new(folder.join("intake")) };
-        let tail = Tail::open(tailed, tail)?;
-        let source = std::thread::Builder::new().name("eddy-source".into()).spawn(move || tail.run()).map_err(Error::Start)?;
-        Ok(Live { parts, running, source, control })
+        let begun = Tail::open(tailed, tail).map_err(Error::Source).and_then(|tail| {
+            let source = std::thread::Builder::new().name("eddy-source".into()).spawn(move || tail.run());
+            source.map_err(Error::Start)
+        });
+        match begun {
+            Ok(source) => Ok(Live { parts, running, source, control }),
+            Err(e) => {
+                // Whoever tries again needs the locks. What was wrong first is what is told.
+                let _ = running.stop();
+                Err(e)
+            }
+        }
     }
 
     fn app(&self) -> App {

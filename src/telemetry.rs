@@ -43,6 +43,7 @@ use window::{Latencies, Rate};
 pub const ENGINE: &str = "engine";
 /// The others that `/health` tells of.
 pub const LOG: &str = "log";
+pub const LETTERS: &str = "dead_letters";
 pub const JOURNAL: &str = "state";
 pub const CHANGELOG: &str = "changelog";
 pub const STORE: &str = "store";
@@ -321,6 +322,11 @@ impl Telemetry {
     /// The engine has restored its state and closed its first tick.
     pub fn is_ready(&self) -> bool {
         self.states.is_ready(ENGINE)
+    }
+
+    /// The first component that does not do its work, and why; of an engine that has failed whoever ends tells.
+    pub fn failure(&self) -> Option<(&'static str, String)> {
+        self.states.failures().find(|(component, _)| *component != ENGINE)
     }
 
     /// Rows of a view, for `/metrics`.

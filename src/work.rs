@@ -121,7 +121,8 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Outcome, Er
     }
     let reader = Reader::new(job.replay.files.clone(), job.replay.limits);
     checks::all(&job.replay, &reader)?;
-    let shared = job.durable.as_ref().and_then(|durable| durable.shared.as_deref()).map(Shared::open).transpose()?.map(Arc::new);
+    let url = job.durable.as_ref().and_then(|durable| durable.shared.as_deref());
+    let shared = url.map(|url| Shared::open(url, &job.replay.folder)).transpose()?.map(Arc::new);
     let temporary = if job.durable.is_none() { Some(Spools::temporary(&job.replay, job.process)?) } else { None };
     let files = share::files(&job.replay)?;
     let given = share::given(&job, &files);

@@ -3,7 +3,7 @@
 //! Run one history again: `EDDY_SEED=<seed> cargo test --test tests cluster`. More: `EDDY_RUNS=50`.
 
 pub mod durable;
-mod fence;
+pub mod fence;
 mod losses;
 mod moto;
 pub mod party;

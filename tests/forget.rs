@@ -1,5 +1,8 @@
 //! `eddy forget`, against folders of the binary: no byte of the user is left, everyone else is what they were.
 
+mod broken;
+mod killed;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -50,6 +53,17 @@ pub fn lines() -> Vec<(bool, String)> {
 fn write(path: &Path, lines: impl Iterator<Item = String>) {
     let mut file = std::fs::File::create(path).expect("room");
     lines.for_each(|line| writeln!(file, "{line}").expect("room"));
+}
+
+fn bytes(lines: &[(bool, String)]) -> Vec<u8> {
+    lines.iter().map(|(_, line)| format!("{line}\n")).collect::<String>().into_bytes()
+}
+
+/// Two files of a cluster, packed, so that the texts are in the state.
+fn packed(party: &mut Party, lines: &[(bool, String)]) {
+    for (n, lines) in lines.chunks(lines.len() / 2 + 1).enumerate() {
+        party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(lines))));
+    }
 }
 
 /// Files under a folder that hold the user's name or words, in any case.
@@ -247,12 +261,7 @@ fn what_a_run_was_asked_is_done_though_it_was_killed() {
 fn a_cluster_forgets_a_user_and_old_records_stay_dead() {
     let mut party = Party::new(2);
     let lines = lines();
-    let bytes = |lines: &mut dyn Iterator<Item = &String>| lines.map(|line| format!("{line}\n")).collect::<String>().into_bytes();
-    let half = lines.len() / 2;
-    for (n, lines) in [&lines[..half], &lines[half..]].into_iter().enumerate() {
-        // Packed, so that the texts are in the state.
-        party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
-    }
+    packed(&mut party, &lines);
     party.arguments = ["--state", "durable", "--tick-records-max", "40", "--workers", "2"].map(str::to_owned).to_vec();
     let run = |party: &Party| wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
     run(&party);
@@ -265,7 +274,7 @@ fn a_cluster_forgets_a_user_and_old_records_stay_dead() {
         "{done}"
     );
     // With the same records from another file, too.
-    party.files.push(party.place.file("again.gz", gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
+    party.files.push(party.place.file("again.gz", gzip(&bytes(&lines))));
     run(&party);
     assert_eq!(traces(&data), Vec::<String>::new());
     let dir = TempDir::new().expect("a folder");
@@ -284,8 +293,7 @@ fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
     let mut party = Party::new(2);
     let parts: Vec<&[(bool, String)]> = lines.chunks(lines.len() / 30).collect();
     for (n, lines) in parts.iter().enumerate() {
-        let bytes: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
-        party.files.push(party.place.file(&format!("{n}.gz"), gzip(bytes.as_bytes())));
+        party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(lines))));
     }
     let all = std::mem::take(&mut party.files);
     let run = |party: &mut Party, upto: usize, workers: &str| {
@@ -316,11 +324,7 @@ fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
 fn a_store_that_mirrors_a_cluster_forgets_a_user_too() {
     let mut party = Party::new(2);
     let lines = lines();
-    let bytes = |lines: &mut dyn Iterator<Item = &String>| lines.map(|line| format!("{line}\n")).collect::<String>().into_bytes();
-    let half = lines.len() / 2;
-    for (n, lines) in [&lines[..half], &lines[half..]].into_iter().enumerate() {
-        party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
-    }
+    packed(&mut party, &lines);
     let (data, store) = (party.place.path("data"), party.place.path("store"));
     let url = format!("file://{}", store.display());
     party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", "2", "--shared", &url]
@@ -349,7 +353,7 @@ fn a_store_that_mirrors_a_cluster_forgets_a_user_too() {
     assert!(done["versions"].as_u64() > Some(40) && done["texts"].as_u64() > Some(40), "{done}");
     // From the store alone, with the same records from another file, too.
     std::fs::remove_dir_all(&data).expect("it is there");
-    party.files.push(party.place.file("again.gz", gzip(&bytes(&mut lines.iter().map(|(_, line)| line)))));
+    party.files.push(party.place.file("again.gz", gzip(&bytes(&lines))));
     run(&party);
     assert_eq!([traces(&data), traces(&store)].concat(), Vec::<String>::new());
     let dir = TempDir::new().expect("a folder");

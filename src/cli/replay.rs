@@ -76,7 +76,8 @@ pub struct Replay {
     /// Longest record, bytes; a longer one is a dead letter
     #[arg(long, default_value_t = Limits::default().record_bytes_max as u64, value_name = "N", value_parser = clap::value_parser!(u64).range(64..=1 << 30))]
     record_bytes_max: u64,
-    /// Records in a tick; smaller ticks use less memory, larger ones less time
+    /// Records after which a tick ends, by their bytes: 800 are taken for one. A tick has whole blocks of input, which are of about 256 KiB or the end
+    /// of a file, so at least one. Smaller ticks use less memory, larger ones less time
     #[arg(long, default_value_t = 1 << 18, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     tick_records_max: u32,
 }

@@ -22,7 +22,7 @@ use crate::replay::Interrupt;
 /// replaced, or come later; each line counts once, also over restarts. What is read stands in a log in --data-dir, with the state.
 /// Everything between a file and what is served is bounded: at most 200,000 records of the log wait for the engine (then no more is read),
 /// 4 ticks are on their way (then the log is not read), 64 ticks wait for a changelog (then ticks wait). Where a disk is full, what cannot be
-/// written waits, /health says so, and it goes on when there is room.
+/// written waits, also at a start; stderr and /health say so, and it goes on when there is room.
 #[derive(Args, Debug)]
 #[command(
     before_help = "Examples:\n  eddy run --data-dir eddy-data comments.ndjson updates.ndjson\n  producer | eddy run --data-dir eddy-data --changelog changes -"

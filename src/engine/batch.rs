@@ -24,6 +24,9 @@ pub enum Raw {
     Log { input: u32, records: Vec<log::Record> },
 }
 
+/// About the bytes of a dump's record. (`--help` of --tick-records-max says it.)
+const RECORD_BYTES: usize = 800;
+
 /// All files of a replay are one partition: they are read one after another. (Where several processes read them side by side each is one.)
 pub const DUMPS: u32 = 0;
 
@@ -39,8 +42,8 @@ impl Raw {
     /// About how many records: for ticks that close by count.
     pub fn records_about(&self) -> usize {
         match self {
-            // Counting lines would read the block twice; dumps' records are some hundred bytes.
-            Raw::Dump { block, .. } => block.bytes.len() / 800 + 1,
+            // Counting lines would read the block twice.
+            Raw::Dump { block, .. } => block.bytes.len() / RECORD_BYTES + 1,
             Raw::Log { records, .. } => records.len(),
         }
     }

@@ -302,19 +302,23 @@ impl Durable {
             *self.asked.lock() = Some(keeper);
             return Ok(());
         }
-        let mut not_before = Instant::now();
+        let (mut not_before, mut has_failed) = (Instant::now(), false);
         let work = move || {
             if !keeper.has_work() || Instant::now() < not_before {
                 return;
             }
             not_before = Instant::now();
-            match keeper.take() {
+            let made = keeper.take();
+            let failed_before = std::mem::replace(&mut has_failed, made.is_err());
+            match made {
                 // Whatever is left waits for a sink.
                 Ok(()) if keeper.has_work() => not_before += SNAPSHOT_LOOK,
                 Ok(()) => {}
                 Err(e) => {
-                    // The frames stay until one can be made.
-                    warn!(error = %chain(&e), "no snapshot could be made");
+                    // The frames stay until one can be made. That it is tried again and again is told once.
+                    if !failed_before {
+                        warn!(error = %chain(&e), "no snapshot could be made");
+                    }
                     not_before += SNAPSHOT_AGAIN;
                 }
             }

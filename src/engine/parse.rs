@@ -67,9 +67,23 @@ struct Stand {
 /// The reason of a record by a forgotten user.
 const FORGOTTEN: &str = "forgotten";
 
-/// Whether a record that could not be read names one of them as who wrote it.
-fn is_of(raw: &[u8], forgotten: &Forgotten) -> bool {
-    !forgotten.is_empty() && scrub::author(raw).is_some_and(|author| forgotten.has(&author))
+/// What a dead letter may keep of a record: what `eddy forget` would leave of it, of all who are forgotten. None: nothing, since one of them wrote it.
+fn without<'a>(raw: &'a [u8], forgotten: &Forgotten) -> Option<Cow<'a, [u8]>> {
+    if forgotten.is_empty() {
+        return Some(Cow::Borrowed(raw));
+    }
+    if scrub::author(raw).is_some_and(|author| forgotten.has(&author)) {
+        return None;
+    }
+    let kept = &raw[..raw.len().min(RAW_BYTES_MAX)];
+    let mut scrubbed = None;
+    for person in scrub::named(kept).into_iter().filter(|person| forgotten.has(&person.key())) {
+        scrubbed = scrub::scrub(scrubbed.as_deref().unwrap_or(kept), &person).or(scrubbed);
+        if scrubbed.as_deref() == Some(scrub::FORGOTTEN) {
+            return None;
+        }
+    }
+    Some(scrubbed.map_or(Cow::Borrowed(raw), Cow::Owned))
 }
 
 /// Reasons and how often.
@@ -107,7 +121,7 @@ impl Parser {
         for record in rejected {
             self.desk.done.tally.read += 1;
             let stand = Stand { input, line: record.line, offset: record.offset };
-            self.desk.dead_letter(&stand, record.reason.into(), &record.raw, record.raw_bytes);
+            self.desk.dead(&record.raw, record.raw_bytes, record.reason.into(), &stand, ignored);
         }
         let rereadable = rereadable && matches!(place, Places::Lines { .. });
         let (mut start, mut number) = (0, 0);
@@ -147,9 +161,7 @@ impl Parser {
                 out(version);
             }
             Parsed::Ignored(reason) => *ignored.entry(reason).or_default() += 1,
-            // What the person wrote must not be kept as a dead letter either.
-            Parsed::Dead(_) if is_of(raw, &self.desk.inputs.forgotten) => *ignored.entry(FORGOTTEN.into()).or_default() += 1,
-            Parsed::Dead(reason) => self.desk.dead_letter(stand, reason, raw, raw.len() as u64),
+            Parsed::Dead(reason) => self.desk.dead(raw, raw.len() as u64, reason, stand, ignored),
         }
     }
 }
@@ -158,6 +170,14 @@ impl Desk {
     fn spooled(&self, text: &str) -> Place {
         let (number, spool) = &self.inputs.spools[self.worker];
         Place::new(*number, spool.push(text))
+    }
+
+    /// A record that could not be read. What a forgotten user wrote must not be kept as a dead letter either.
+    fn dead(&mut self, raw: &[u8], raw_bytes: u64, reason: Cow<'static, str>, stand: &Stand, ignored: &mut Ignored) {
+        match without(raw, &self.inputs.forgotten) {
+            Some(left) => self.dead_letter(stand, reason, &left, raw_bytes),
+            None => *ignored.entry(FORGOTTEN.into()).or_default() += 1,
+        }
     }
 
     fn dead_letter(&mut self, stand: &Stand, reason: Cow<'static, str>, raw: &[u8], raw_bytes: u64) {

@@ -9,7 +9,7 @@
 //!
 //! # Invariants
 //! 1. It is the least, over the partitions that count, of the greatest created_at read of each; it waits for one that has brought nothing yet.
-//!    Once all there is has been read it is the greatest of all.
+//!    Where nobody counts, since all there is has been read or has been silent for too long, it is the greatest of all.
 //! 2. It never goes back, and never beyond the tick: a tick is the clock as its frame binds it.
 //! 3. What a frame says is what it was: a tick that is told again decides nothing, whatever the clock says now.
 //! 4. The sealed-before time follows at the retention's distance. What a tick says of it holds for the records of the next one: so it does
@@ -50,8 +50,9 @@ pub enum Time {
     /// These partitions count, of those that the driver reads; the others have been idle for too long, or are at their end. Some that are read
     /// one after another count as one: the greatest of them.
     Now { active: Vec<Vec<u32>> },
-    /// All partitions are at their end.
-    End,
+    /// Nobody is waited for: all partitions are at their end, or have brought nothing for too long. What comes after all is late, or in time, by
+    /// what it is then.
+    AllIn,
     /// It was decided before; none: there was none yet.
     Told(Option<Moment>),
 }
@@ -86,7 +87,7 @@ impl Watermark {
             Time::Told(moment) => return moment.or(self.moment),
             // None is least: of a partition that has brought nothing.
             Time::Now { active } => active.iter().map(|one| self.greatest_of(one)).min().flatten(),
-            Time::End => self.greatest.values().copied().max(),
+            Time::AllIn => self.greatest.values().copied().max(),
         };
         let clock = i64::try_from(self.tick / 1_000).ok().and_then(Second::of).unwrap_or(Second::MAX);
         let reached = least.map(|least| least.min(clock));
@@ -197,7 +198,18 @@ mod tests {
         assert_eq!(bench.tick(1_001, &[1], &[(1, 600)]), Some(700), "it was the slowest, and has no more");
         says(&mut bench, &[0], &[(0, 900)]);
         assert_eq!(bench.tick(1_002, &[1], &[]), Some(700));
-        assert_eq!(bench.end(1_003, Time::End, &[]), Some(900), "the greatest of all");
+        assert_eq!(bench.end(1_003, Time::AllIn, &[]), Some(900), "the greatest of all");
+    }
+
+    #[test]
+    fn whoever_goes_on_after_all_were_silent_takes_nothing_back() {
+        let mut bench = Bench::new(Some(100));
+        assert_eq!(bench.tick(1_000, &[0, 1], &[(0, 500)]), None);
+        assert_eq!(bench.end(1_001, Time::AllIn, &[]), Some(500));
+        assert_eq!(bench.tick(1_002, &[1], &[(1, 450)]), Some(500), "it is older, and in time");
+        assert_eq!(bench.sealed_before(), Some(400));
+        assert_eq!(bench.tick(1_003, &[0, 1], &[(0, 800)]), Some(500), "it is the other that is waited for");
+        assert_eq!(bench.end(1_004, Time::AllIn, &[(1, 5_000)]), Some(1_004), "nor is it beyond the clock then");
     }
 
     #[test]

@@ -132,6 +132,8 @@ pub struct Watched {
     closed: Option<Option<u64>>,
     /// What is said of sealed messages, where that is kept.
     sums: Option<(Rc<Sums>, Arc<Durable>)>,
+    /// It cannot be written just now.
+    waits: bool,
 }
 
 impl Watched {
@@ -148,10 +150,14 @@ impl Watched {
     }
 
     /// Hands over what was said of sealed messages in ticks that have closed.
-    fn hand(&self, frontier: Option<u64>) {
+    fn hand(&mut self, frontier: Option<u64>) {
         let Some((sums, durable)) = &self.sums else { return };
         let book = durable.book().expect("it is where this came from");
-        if let Err(e) = book.hand(self.index, frontier, sums.take(frontier)) {
+        let handed = book.hand(self.index, frontier, sums.take(frontier));
+        let waited = std::mem::replace(&mut self.waits, handed.is_err());
+        if let Err(e) = handed
+            && !waited
+        {
             // Until it can be written there is no snapshot, and every frame stays.
             tracing::warn!(error = %e, "sealed sums wait for room");
         }
@@ -183,7 +189,7 @@ pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Fe
         rows.probe
     });
     let sums = sums.zip(plan.durable.clone());
-    Watched { index, probe, outputs: plan.outputs.clone(), frontiers: Arc::clone(&plan.frontiers), closed: None, sums }
+    Watched { index, probe, outputs: plan.outputs.clone(), frontiers: Arc::clone(&plan.frontiers), closed: None, sums, waits: false }
 }
 
 /// What a worker's operators are restored from, and say to, where messages are sealed.

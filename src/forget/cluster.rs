@@ -30,7 +30,12 @@ pub fn is_one(folder: &Path) -> bool {
 pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     let kept = work::kept(folder).map_err(|e| Error::Cluster(e.to_string()))?;
     let there = |name: &'static str| kept.processes.iter().map(move |process| process.join(name)).filter(|path| path.is_dir());
-    let journals = there("state").map(|path| Journal::open(&path, journal::Config::default())).collect::<Result<Vec<_>, _>>()?;
+    let at_work = |e| match e {
+        journal::Error::InUse { pid, .. } => Error::AtWork { folder: folder.into(), pid },
+        e => Error::Journal(e),
+    };
+    let open = |path: std::path::PathBuf| Journal::open(&path, journal::Config::default()).map_err(at_work);
+    let journals = there("state").map(open).collect::<Result<Vec<_>, _>>()?;
     let mut done = Done { is_new: list(folder, person)?, ..Done::default() };
     let mut without = Without::new(person, &mut done);
     for journal in &journals {

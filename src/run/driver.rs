@@ -93,7 +93,7 @@ impl Driver {
         Ok(true)
     }
 
-    /// Looks how partitions are, and tells; whether the watermark waits for others than before.
+    /// Looks how partitions are, and tells; whether the watermark waits for others than before, or for nobody.
     fn look(&mut self) -> bool {
         let now = self.parts.clock.monotonic_ms();
         self.activity.stalled(self.shared.stalled.load(Ordering::Acquire), now);
@@ -103,9 +103,11 @@ impl Driver {
         let moved = active != self.active;
         if moved {
             self.active.clone_from(&active);
-            self.engine.wait_for(active);
+            // Where nobody is waited for nobody would move it any more: what has been read is all there is, for now.
+            if active.is_empty() { self.engine.all_is_in() } else { self.engine.wait_for(active) }
         }
-        moved && !self.active.is_empty()
+        // Before the first record there is no event time, and no tick.
+        moved && self.cursors.iter().any(|(_, _, offset)| *offset > 0)
     }
 
     fn offsets(&self) -> Vec<(Partition, u64)> {

@@ -17,7 +17,7 @@ use crate::cli::chain;
 use crate::engine::durable::Durable;
 use crate::engine::{self, Counts, Engine, Output};
 use crate::progress::Bound;
-use crate::telemetry::{LOG, State};
+use crate::telemetry::{LETTERS, State};
 
 pub struct Sink {
     pub parts: Parts,
@@ -126,7 +126,7 @@ impl Sink {
         }
         let mut waited = false;
         while let Err(e) = self.letters.append(letters, self.parts.clock.now_ms()) {
-            self.parts.telemetry.state(LOG, State::Failed(chain(&e)));
+            self.parts.telemetry.state(LETTERS, State::Failed(chain(&e)));
             waited = true;
             if self.shared.stops() {
                 return false;
@@ -134,7 +134,7 @@ impl Sink {
             std::thread::sleep(AGAIN);
         }
         if waited {
-            self.parts.telemetry.state(LOG, State::Ready);
+            self.parts.telemetry.state(LETTERS, State::Ready);
         }
         letters.iter().for_each(|letter| self.parts.telemetry.letter(letter));
         true

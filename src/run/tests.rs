@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use eddy_schemas::rows::{Communities, CommunityHours, UserHours, Users};
+use eddy_dataflows::Keep;
+use eddy_schemas::rows::{Communities, CommunityActivity, CommunityHours, UserHours, Users};
 use eddy_schemas::{Cell, Name, Row, View};
 
 use super::*;
@@ -194,7 +195,13 @@ fn what_is_read_at_once_is_of_one_tick() {
 
 /// A pipeline whose state and changelog stand in a folder.
 fn kept(dir: &std::path::Path, log: &Arc<dyn Log>, now_ms: i64, workers: usize) -> Bench {
+    keeping(Keep::default(), dir, log, now_ms, workers)
+}
+
+/// The same, where this stays for so long.
+fn keeping(keep: Keep, dir: &std::path::Path, log: &Arc<dyn Log>, now_ms: i64, workers: usize) -> Bench {
     Bench::over(Arc::clone(log), now_ms, workers, |config| {
+        config.engine.keep = keep;
         config.state = Some(recovery::Config { folder: dir.into(), fsync: Fsync::Tick, snapshot_bytes: 4_096 });
         config.changelogs =
             vec![changelog::Config { folder: dir.join("changes"), state: "a state".into(), file_bytes: 2_000, rest: Duration::ZERO }];
@@ -242,4 +249,66 @@ fn a_pipeline_goes_on_where_it_was_and_says_nothing_twice() {
         bench.running.stop().expect("no error");
     }
     assert!(dir.path().join("snapshots/snapshot.json").exists(), "some of it came from a snapshot");
+}
+
+#[test]
+fn before_the_first_record_silence_makes_no_tick() {
+    let bench = Bench::new(1);
+    bench.clock.advance(HOUR_MS);
+    let from = Instant::now();
+    while !bench.parts.telemetry.snapshot().partitions.iter().any(|partition| partition.state == Activity::Idle) {
+        assert!(from.elapsed() < TICK_MAX, "nobody is idle");
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(WAIT);
+    assert_eq!(bench.running.progress().closed(), Bound::default());
+    bench.running.stop().expect("no error");
+}
+
+/// Waits until the watermark is there.
+fn reaches(bench: &Bench, watermark: i64) {
+    let from = Instant::now();
+    while bench.running.progress().closed().watermark != Some(watermark) {
+        assert!(from.elapsed() < TICK_MAX, "{:?} instead of {watermark}", bench.running.progress().closed().watermark);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn when_all_are_silent_what_was_read_is_in_also_after_a_restart() {
+    const RETENTION_S: i64 = 1_800;
+    let dir = tempfile::tempdir().expect("a folder");
+    let log: Arc<dyn Log> = Arc::new(log::Memory::new(log::Counts { reddit: 3, telegram: 1 }));
+    let keep = Keep { messages_s: Some(RETENTION_S), ..Keep::default() };
+    let (created_ms, active) = (START_MS - HOUR_MS, [(CommunityActivity::VIEW, vec![name("reddit:run")])]);
+    let row = |bench: &Bench| bench.get(&active).value[0].as_ref().map(|row| row.cells.clone()).expect("the community has one");
+    let sealed = |bench: &Bench| bench.parts.telemetry.snapshot().ignored.get("sealed").copied().unwrap_or(0);
+    let mut bench = keeping(keep, dir.path(), &log, START_MS, 2);
+    ready(&bench);
+    bench.shown(bench.comment(1, "run_ida", created_ms));
+    bench.shown(bench.comment(2, "run_jo", created_ms + 9_000));
+    assert_eq!(bench.parts.telemetry.snapshot().watermark, 0, "the others may bring anything");
+    bench.clock.advance(Config::default().partition_idle_ms + 1);
+    let mut watermark = created_ms / 1_000 + 9;
+    reaches(&bench, watermark);
+    for round in 0..3 {
+        let before = (row(&bench), sealed(&bench));
+        assert_eq!(before.0[2], Cell::Int(2), "what moves with it has moved");
+        bench.running.stop().expect("no error");
+        // The clock goes back: what was decided is not decided again.
+        bench = keeping(keep, dir.path(), &log, START_MS - HOUR_MS, 1 + round % 3);
+        ready(&bench);
+        assert_eq!((row(&bench), bench.parts.telemetry.snapshot().watermark), (before.0, watermark));
+        bench.clock.set(START_MS + HOUR_MS);
+        // Whoever comes now is late, or in time, by what was decided.
+        let at_ms = (watermark - RETENTION_S) * 1_000;
+        bench.shown(bench.comment(100 + round as u64, "run_ida", at_ms - 1_000));
+        bench.shown(bench.comment(200 + round as u64, "run_jo", at_ms));
+        assert_eq!((sealed(&bench) - before.1, bench.parts.telemetry.snapshot().watermark), (1, watermark));
+        bench.shown(bench.comment(300 + round as u64, "run_jo", watermark * 1_000 + 5_000));
+        bench.clock.advance(Config::default().partition_idle_ms + 1);
+        watermark += 5;
+        reaches(&bench, watermark);
+    }
+    bench.running.stop().expect("no error");
 }

@@ -115,6 +115,8 @@ pub struct Tail {
     parts: Parts,
     config: Config,
     notes: Notes,
+    /// The batch that an earlier one was at.
+    noted: Option<Note>,
     files: Vec<Growing>,
     /// Files that were read earlier and are not now: they may be again.
     others: Vec<Position>,
@@ -127,7 +129,7 @@ pub struct Tail {
 pub struct Stdin(Receiver<std::io::Result<Vec<u8>>>);
 
 impl Tail {
-    /// Goes on where an earlier one was.
+    /// Goes on where an earlier one was. Nothing is appended yet: for that there may be no room, and who opens it waits for nothing.
     pub fn open(parts: Parts, config: Config) -> Result<Tail, Error> {
         let notes = Notes::open(&config.folder)?;
         let router = Router::new(&*parts.log);
@@ -139,15 +141,12 @@ impl Tail {
         let others = positions.iter().filter(|position| !paths.contains(&position.path)).cloned().collect();
         let position = |path: PathBuf| known(&path).cloned().unwrap_or_else(|| Position::start(path));
         let files = paths.into_iter().map(|path| Growing::new(position(path), config.line_bytes_max)).collect();
-        let mut tail = Tail { files, others, parts, config, notes, router };
-        if let Some(note) = last {
-            tail.finish(&note)?;
-        }
-        Ok(tail)
+        Ok(Tail { files, others, parts, config, notes, noted: last, router })
     }
 
-    /// Appends what a noted batch still lacks in the log.
-    fn finish(&mut self, note: &Note) -> Result<(), Error> {
+    /// Appends what the batch that was noted last still lacks in the log: before anything else is.
+    fn finish(&mut self) -> Result<(), Error> {
+        let Some(note) = self.noted.take() else { return Ok(()) };
         let skip = Skip::new(&note.ends, &self.router.ends(&*self.parts.log));
         let Some(file) = self.files.iter_mut().find(|file| *file.path() == note.path) else { return Ok(()) };
         match file.lines(note.from, note.to)? {
@@ -162,6 +161,7 @@ impl Tail {
 
     /// Reads until it is told to stop.
     pub fn run(mut self) -> Result<(), Error> {
+        self.finish()?;
         while !self.parts.control.stops() {
             if self.behind() > self.config.behind_max {
                 std::thread::sleep(LOOK);

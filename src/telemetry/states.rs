@@ -55,6 +55,15 @@ impl States {
         self.0.read().get(name).is_some_and(|component| component.state == State::Ready)
     }
 
+    /// Components that do not do their work, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let failed = |component: Component| match component.state {
+            State::Failed(message) => Some((component.name, message)),
+            _ => None,
+        };
+        self.all().into_iter().filter_map(failed)
+    }
+
     pub fn all(&self) -> Vec<Component> {
         self.0.read().values().cloned().collect()
     }

@@ -8,7 +8,7 @@ use super::durable::{History, bytes, history};
 use super::fence::{TRIES, end, is_stopped, tables};
 use super::moto::Moto;
 use super::party::{signal, wait};
-use crate::replays::run::Ran;
+use crate::replays::run::{Ran, eddy};
 
 /// More than a cluster reads before its first ticks are in the store.
 const RECORDS: usize = 60_000;
@@ -251,6 +251,63 @@ fn a_store_that_cannot_be_written_stops_no_work_and_is_made_whole_later() {
     assert_eq!(records(position(&mirrored.history.data())), mirrored.history.party.files.len(), "there was nothing left to read");
 }
 
+fn forget(data: &Path, url: &str) -> std::process::Command {
+    let mut command = eddy(["forget", "reddit:ada", "--shared", url, "--data-dir"]);
+    command.arg(data);
+    command
+}
+
+#[test]
+fn a_folder_with_a_blank_is_written_as_in_any_url() {
+    let mut mirrored = Mirrored::local(94);
+    mirrored.url.push_str("%20of%25");
+    mirrored.shape((1, 1), "first");
+    mirrored.ends_right();
+    assert!(mirrored.history.party.place.path("store of%").join("lineage.json").exists());
+    assert!(!mirrored.history.party.place.path("store%20of%25").exists());
+}
+
+#[test]
+fn what_is_damaged_in_a_store_says_what_helps_and_that_helps() {
+    let mut mirrored = Mirrored::local(95);
+    mirrored.shape((1, 1), "first");
+    mirrored.ends_right();
+    let lineage = mirrored.history.party.place.path("store").join("lineage.json");
+    let is_refused = |mirrored: &Mirrored, what: &str| {
+        let ran = wait(mirrored.history.party.start()).remove(0).ends(1);
+        assert!(ran.stderr.contains(what), "{}", ran.stderr);
+    };
+    let removed = format!("lineage.json is damaged: remove {}/lineage.json, and the same command makes it anew", mirrored.url);
+    // With the folder, and without.
+    for data in ["first", "second"] {
+        std::fs::write(&lineage, "{\"format\":").expect("room");
+        mirrored.shape((1, 1), data);
+        is_refused(&mirrored, &removed);
+        std::fs::remove_file(&lineage).expect("it is there");
+        mirrored.ends_right();
+    }
+    // Not so that one state would take the place of another.
+    std::fs::remove_file(&lineage).expect("it is there");
+    let elsewhere = mirrored.url.replace("/store", "/other");
+    let here = std::mem::replace(&mut mirrored.url, elsewhere);
+    mirrored.shape((1, 1), "third");
+    mirrored.ends_right();
+    mirrored.url = here;
+    std::fs::remove_file(mirrored.history.party.place.path("third").join("shared.json")).expect("it is there");
+    mirrored.shape((1, 1), "third");
+    let ran = wait(mirrored.history.party.start()).remove(0).ends(2);
+    assert!(ran.stderr.contains("is not the one in"), "{}", ran.stderr);
+    // What is not known any more is made anew from the files.
+    let manifest =
+        super::durable::names(lineage.parent().expect("a folder"), "generation-").into_iter().filter(|name| name.ends_with(".json"));
+    std::fs::write(lineage.with_file_name(manifest.max().expect("one")), "damaged").expect("room");
+    mirrored.shape((1, 1), "fourth");
+    is_refused(&mirrored, "is damaged: ");
+    is_refused(&mirrored, "with `eddy work --rebuild` all is made anew from the files");
+    mirrored.history.party.arguments.push("--rebuild".into());
+    mirrored.ends_right();
+}
+
 #[test]
 fn what_cannot_be_mirrored_is_refused() {
     let mut mirrored = Mirrored::local(91);
@@ -269,6 +326,22 @@ fn what_cannot_be_mirrored_is_refused() {
         let ran = Ran::of(&mut party.command(0)).ends(2);
         assert!(ran.stderr.contains(&format!("--shared {wrong}: it looks like file:///folder or s3://bucket/prefix")), "{}", ran.stderr);
     }
+    let (place, data) = (party.place.path("."), mirrored.history.data());
+    let url_of = |path: &Path| format!("file://{}", path.display());
+    let party = &mut mirrored.history.party;
+    for (wrong, why) in [
+        (url_of(&data), "it is --data-dir itself"),
+        (url_of(&data.join("store")), "it is in --data-dir"),
+        (url_of(&place), "--data-dir is in it"),
+        ("file:///".into(), "--data-dir is in it"),
+    ] {
+        party.arguments[url].clone_from(&wrong);
+        for mut command in [party.command(0), forget(&data, &wrong)] {
+            let ran = Ran::of(&mut command).ends(2);
+            assert!(ran.stderr.contains(&format!("--shared {wrong}: {why}")), "{}", ran.stderr);
+        }
+    }
+    assert!(!data.join("store").exists(), "nothing was made there");
     party.arguments = arguments;
     mirrored.ends_right();
     // Without, what it does would be in no mirror.

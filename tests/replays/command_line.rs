@@ -18,6 +18,10 @@ fn help_starts_with_two_examples() {
     }
     let help = run(["replay", "--help"]).stdout;
     assert!(views().all(|view| help.contains(view)), "help lists the views: {help}");
+    for command in ["replay", "work"] {
+        let help = run([command, "--help"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("by their bytes: 800 are taken for one. A tick has whole blocks of input"), "how large a tick is: {help}");
+    }
     assert!(run(["--version"]).ends(0).stdout.starts_with("eddy "));
 }
 

@@ -205,11 +205,18 @@ impl Run {
         eddy_dataflows::VIEWS.iter().map(|definition| (definition.view.name, table(definition.view.name))).collect()
     }
 
-    pub fn kill(mut self) {
+    pub fn kill(self) {
+        self.killed();
+    }
+
+    /// Kills it; gives what it has said on stderr.
+    pub fn killed(mut self) -> String {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("a child");
         let out = child.wait_with_output().expect("it ends");
-        assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"), "{}", String::from_utf8_lossy(&out.stderr));
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{said}");
+        said
     }
 
     pub fn signal(&self, name: &str) {

@@ -31,13 +31,16 @@ impl Bench {
         self.dir.path().join("lines.ndjson")
     }
 
+    /// Opened, and what was noted is finished.
     fn open(&self) -> Tail {
-        let parts = Parts {
-            log: Arc::clone(&self.log),
-            progress: Arc::new(Far),
-            clock: Arc::new(Manual::new(1)),
-            control: Arc::new(Control::default()),
-        };
+        let mut tail = self.opened(&self.log);
+        tail.finish().expect("readable");
+        tail
+    }
+
+    fn opened(&self, log: &Arc<dyn Log>) -> Tail {
+        let parts =
+            Parts { log: Arc::clone(log), progress: Arc::new(Far), clock: Arc::new(Manual::new(1)), control: Arc::new(Control::default()) };
         let config =
             Config { files: vec![self.file()], batch_bytes: 600, line_bytes_max: 5_000, ..Config::new(self.dir.path().join("notes")) };
         Tail::open(parts, config).expect("opens")
@@ -63,6 +66,16 @@ fn line(n: u64) -> String {
 
 fn lines(numbers: std::ops::Range<u64>) -> Vec<String> {
     numbers.map(line).collect()
+}
+
+/// Notes the first batch of the file, as a process that is killed right after; gives the batch.
+fn note_only(bench: &Bench) -> (Tail, growing::Batch) {
+    let mut tail = bench.open();
+    let batch = tail.files[0].next(600).expect("readable").expect("lines");
+    let positions = vec![tail.files[0].position().clone()];
+    let note = Note { path: bench.file(), from: batch.from, to: batch.to, positions, ends: tail.router.ends(&*bench.log) };
+    tail.notes.write(&note).expect("room");
+    (tail, batch)
 }
 
 fn drain(tail: &mut Tail) {
@@ -100,11 +113,7 @@ fn a_batch_that_a_kill_cut_short_is_finished_and_nothing_of_it_goes_in_twice() {
         let bench = Bench::new();
         bench.grow(&(lines(0..30).join("\n") + "\n"));
         // A process that noted a batch, and appended the first records of it.
-        let mut tail = bench.open();
-        let batch = tail.files[0].next(600).expect("readable").expect("lines");
-        let positions = vec![tail.files[0].position().clone()];
-        let note = Note { path: bench.file(), from: batch.from, to: batch.to, positions, ends: tail.router.ends(&*bench.log) };
-        tail.notes.write(&note).expect("room");
+        let (mut tail, batch) = note_only(&bench);
         let [(topic, mut records), _] = tail.router.records(&batch.lines, 1);
         assert!(records.len() >= 5, "{}", records.len());
         records.truncate(had);
@@ -113,6 +122,27 @@ fn a_batch_that_a_kill_cut_short_is_finished_and_nothing_of_it_goes_in_twice() {
         drain(&mut bench.open());
         assert_eq!(bench.records(), lines(0..30), "{had} of them were there");
     }
+}
+
+#[test]
+fn a_batch_for_which_there_is_no_room_is_waited_for_by_nobody_else() {
+    let bench = Bench::new();
+    bench.grow(&(lines(0..30).join("\n") + "\n"));
+    drop(note_only(&bench));
+    let full = log::memory::Faults { seed: 1, errors_one_in: 1, partial_one_in: 0, short_one_in: 0 };
+    let full: Arc<dyn Log> = Arc::new(Memory::with_faults(log::Counts { reddit: 3, telegram: 2 }, full));
+    let tail = bench.opened(&full);
+    let control = Arc::clone(&tail.parts.control);
+    let source = std::thread::spawn(move || tail.run());
+    let from = std::time::Instant::now();
+    while control.waiting().is_none() {
+        assert!(from.elapsed() < Duration::from_secs(60) && !source.is_finished(), "it does not say that it waits");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    control.stop();
+    source.join().expect("no panic").expect("it was told to stop");
+    drain(&mut bench.open());
+    assert_eq!(bench.records(), lines(0..30), "when there is room it goes on");
 }
 
 #[test]

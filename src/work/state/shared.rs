@@ -52,6 +52,7 @@ mod edit;
 mod fetch;
 mod lineage;
 mod list;
+mod local;
 mod mirror;
 mod names;
 mod ship;
@@ -113,9 +114,9 @@ pub(in crate::work) struct Shared {
 }
 
 impl Shared {
-    /// Opens what `--shared` names. Nothing is asked of it yet.
-    pub fn open(url: &str) -> Result<Shared, cli::Error> {
-        Ok(Shared { store: Store::open(url)?, url: url.into() })
+    /// Opens what `--shared` names, for the state in a folder. Nothing is asked of it yet.
+    pub fn open(url: &str, folder: &Path) -> Result<Shared, cli::Error> {
+        Ok(Shared { store: Store::open(url, folder)?, url: url.into() })
     }
 
     /// What went wrong where nothing can be done without it.
@@ -123,7 +124,11 @@ impl Shared {
         let url = self.url.clone();
         move |e| match e {
             Error::Ends(e) => e,
-            e => cli::Error::Failed { what: format!("--shared {url}: {}", chain(&e)), source: None },
+            e => {
+                let advice =
+                    if matches!(e, Error::Damaged { .. }) { "; with `eddy work --rebuild` all is made anew from the files" } else { "" };
+                cli::Error::Failed { what: format!("--shared {url}: {}{advice}", chain(&e)), source: None }
+            }
         }
     }
 

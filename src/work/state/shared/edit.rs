@@ -17,6 +17,7 @@ use super::ship::{PIECE_BYTES, Shipper};
 use super::{Error, Shared, names};
 use crate::cli;
 use crate::files::{self, File, Open, read_exact_at};
+use crate::pause;
 
 /// How long another start waits for one that says nothing.
 const LEASE: Duration = Duration::from_secs(30);
@@ -25,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Edits a folder that nobody else has, and its mirror with it.
 pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Result<T, cli::Error>) -> Result<T, cli::Error> {
-    let (files, shared) = (files::disk(), Arc::new(Shared::open(url)?));
+    let (files, shared) = (files::disk(), Arc::new(Shared::open(url, folder)?));
     let failed = |e| cli::Error::failed(format!("{} cannot be made", folder.display()), e);
     files.make_folder(folder).map_err(failed)?;
     shared.agree(&*files, folder)?;
@@ -53,6 +54,7 @@ pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Res
         // If we crash after this, nobody works with the mirror until it is done.
         let begun = shared.is_being_edited(true).map_err(shared.failed());
         let done = begun.and_then(|()| edit()).and_then(|done| {
+            pause::at("edited");
             let mut shipper = Shipper::new(&shared, &state, 0);
             anew(&mut shipper).and_then(|()| shared.is_being_edited(false)).map(|()| done).map_err(shared.failed())
         });

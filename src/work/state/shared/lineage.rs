@@ -6,6 +6,8 @@
 //!   D has one, URL the same         --> good                      D has one, of a URL that is empty now --> it is made the mirror of D
 //!   D has one, URL another, or none --> refused                   D has none and no state      --> D becomes one of URL's
 //!                                                                 D has none, and a state      --> the same where URL holds nothing yet, else refused
+//!
+//!   URL's is damaged     --> an error that says to remove it: then it is made anew, that of D or another
 //! ```
 //!
 //! Numbers of generations are claimed in the store, so that what is below a number has one writer. So a folder that belongs to a store is
@@ -16,7 +18,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Manifest, begin, claim, unreadable};
-use super::{Error, Shared};
+use super::Shared;
 use crate::cli;
 use crate::files::Files;
 use crate::record;
@@ -63,17 +65,15 @@ impl Shared {
                 let what = format!("the state in {d} is mirrored in {}, and {} holds nothing", here.url, self.url);
                 return Err(cli::Error::Usage(format!("{what}: give that one, which is made anew where it is lost")));
             }
-            (None, Some(there)) => {
+            (None, there) => {
                 let has_state = claim::newest(files, folder).is_ok_and(|newest| newest > 0);
                 if has_state && self.newest_manifest().map_err(self.failed())? > 0 {
                     let what = format!("the state in {d} is not the one in {}", self.url);
                     return Err(cli::Error::Usage(format!("{what}: give another --shared, or an empty --data-dir")));
                 }
-                there
-            }
-            (None, None) => {
                 let salt = || files.salt().map_err(|e| cli::Error::failed("no random number can be had", e));
-                format!("{:08x}{:08x}{:08x}{:08x}", salt()?, salt()?, salt()?, salt()?)
+                let new = || Ok::<_, cli::Error>(format!("{:08x}{:08x}{:08x}{:08x}", salt()?, salt()?, salt()?, salt()?));
+                there.map_or_else(new, Ok)?
             }
         };
         self.make(&lineage)?;
@@ -83,7 +83,11 @@ impl Shared {
 
     fn there(&self) -> Result<Option<String>, cli::Error> {
         let Some(bytes) = self.store.get(OBJECT).map_err(self.failed())? else { return Ok(None) };
-        let damaged = |_| self.failed()(Error::Damaged { name: OBJECT.into(), source: None });
+        let damaged = |_| {
+            let what =
+                format!("--shared {url}: {OBJECT} is damaged: remove {url}/{OBJECT}, and the same command makes it anew", url = self.url);
+            cli::Error::Failed { what, source: None }
+        };
         let there: There = serde_json::from_slice(&bytes).map_err(damaged)?;
         if there.format > FORMAT {
             let what = format!("{} has format {}, newer than {FORMAT} which this eddy reads: use a newer eddy", self.url, there.format);

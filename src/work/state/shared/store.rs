@@ -6,7 +6,7 @@
 //! 3. Every call ends: a request is tried again a bounded number of times, for a bounded time, by the crate itself.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
-use super::Error;
+use super::{Error, local};
 use crate::cli;
 
 /// A request is tried again so often, and no longer than this after it was made first.
@@ -47,20 +47,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store that an address names.
-    pub fn open(url: &str) -> Result<Store, cli::Error> {
+    /// The store that an address names: a local one neither holds `away` nor is in it, which it is to outlive.
+    pub fn open(url: &str, away: &Path) -> Result<Store, cli::Error> {
         let usage = || cli::Error::Usage(format!("--shared {url}: it looks like file:///folder or s3://bucket/prefix"));
         let failed = |e: &dyn std::error::Error| cli::Error::Usage(format!("--shared {url} cannot be used: {}", cli::chain(e)));
-        if let Some(folder) = url.strip_prefix("file://").filter(|path| path.starts_with('/')) {
-            std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-            let inner = LocalFileSystem::new_with_prefix(folder).map_err(|e| failed(&e))?.with_fsync(true);
-            return Store::of(Arc::new(inner), Place::ROOT, Some(folder.into()));
+        if url.starts_with("file:///") {
+            let folder = local::folder(url).ok_or_else(usage)?;
+            local::is_apart(&folder, away).map_err(|what| cli::Error::Usage(format!("--shared {url}: {what}: give a folder elsewhere")))?;
+            std::fs::create_dir_all(&folder).map_err(|e| failed(&e))?;
+            let inner = LocalFileSystem::new_with_prefix(&folder).map_err(|e| failed(&e))?.with_fsync(true);
+            return Store::of(Arc::new(inner), Place::ROOT, Some(folder));
         }
         let (bucket, prefix) = url.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))).ok_or_else(usage)?;
         if bucket.is_empty() {
             return Err(usage());
         }
-        let prefix = Place::parse(prefix).map_err(|e| failed(&e))?;
+        let prefix = Place::from_url_path(prefix).map_err(|e| failed(&e))?;
         let backoff = BackoffConfig { max_backoff: BACKOFF_MAX, ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: TRIES_AGAIN_MAX, retry_timeout: TRY_AGAIN_MAX };
         let inner = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).build().map_err(|e| failed(&e))?;
@@ -194,7 +196,7 @@ impl Store {
     }
 }
 
-fn sweep(folder: &std::path::Path) -> std::io::Result<()> {
+fn sweep(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();

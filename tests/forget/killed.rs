@@ -1,0 +1,100 @@
+//! `eddy forget --shared` is killed, and a cluster lives: what was begun is done by the same command again, and what cannot be begun is refused.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::{bytes, lines, packed, table, traces, write};
+use crate::cluster::durable::{history, wait_for_work};
+use crate::cluster::fence::is_stopped;
+use crate::cluster::party::{Party, signal, wait};
+use crate::replays::archives::gzip;
+use crate::replays::run::{Ran, eddy, views};
+use crate::torture::WAIT_MAX;
+
+/// Where it is killed: it has begun; D is edited in part; D is edited; the mirror is there beside the old one, and not named; it is named.
+const STEPS: [&str; 5] = ["begun", "named", "edited", "commit", "committed"];
+
+fn forget(data: &Path, url: &str) -> Command {
+    let mut command = eddy(["forget", "reddit:ADA_unique_9f3", "--shared", url, "--data-dir"]);
+    command.arg(data).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Waits until it has stopped itself.
+fn stopped(child: &mut Child, step: &str) {
+    let from = Instant::now();
+    while !is_stopped(child) {
+        assert!(from.elapsed() < WAIT_MAX && child.try_wait().expect("a child").is_none(), "it does not come to {step}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    assert!(Command::new("cp").arg("-rT").args([from, to]).status().expect("cp is there").success());
+}
+
+#[test]
+fn a_forget_that_is_killed_on_the_way_is_finished_by_the_same_command() {
+    let (mut party, lines) = (Party::new(2), lines());
+    packed(&mut party, &lines);
+    let at = |party: &Party, name: &str| party.place.path(name);
+    let (data, store) = (at(&party, "data"), at(&party, "store"));
+    let url = format!("file://{}", store.display());
+    party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", "2", "--shared", &url]
+        .map(str::to_owned)
+        .to_vec();
+    let run = |party: &Party| wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
+    // Twice, so that there is more than one generation.
+    run(&party);
+    run(&party);
+    let kept = [(data.clone(), at(&party, "kept-data")), (store.clone(), at(&party, "kept-store"))];
+    kept.iter().for_each(|(folder, kept)| copy(folder, kept));
+    let dir = TempDir::new().expect("a folder");
+    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
+    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    party.files.push(party.place.file("again.gz", gzip(&bytes(&lines))));
+    for step in STEPS {
+        kept.iter().for_each(|(folder, kept)| copy(kept, folder));
+        let mut child = forget(&data, &url).env("EDDY_PAUSE", step).spawn().expect("the binary starts");
+        stopped(&mut child, step);
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+        let is_edited = !matches!(step, "begun" | "named");
+        assert_eq!((traces(&data).is_empty(), traces(&store).is_empty()), (is_edited, false), "killed at {step}");
+        if step != "begun" {
+            let refused = wait(party.start());
+            assert!(refused.iter().any(|ran| ran.code == 2 && ran.stderr.contains("still being forgotten")), "killed at {step}");
+        }
+        Ran::of(&mut forget(&data, &url)).ends(0);
+        assert_eq!([traces(&data), traces(&store)].concat(), Vec::<String>::new(), "killed at {step}");
+        // From the store alone, with the same records from another file, too.
+        std::fs::remove_dir_all(&data).expect("it is there");
+        run(&party);
+        assert_eq!([traces(&data), traces(&store)].concat(), Vec::<String>::new(), "killed at {step}");
+        views().for_each(|view| assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}, killed at {step}"));
+    }
+}
+
+#[test]
+fn a_cluster_that_is_at_work_is_to_be_stopped_first() {
+    let mut history = history(17, 60_000, 9_000);
+    history.shape((2, 1));
+    let data = history.data();
+    let mut children = history.party.start();
+    assert!(wait_for_work(&mut children, &data, &[], Duration::ZERO), "it was through already");
+    children.iter().for_each(|child| signal(child, "STOP"));
+    let refused = Ran::of(eddy(["forget", "reddit:ada", "--data-dir"]).arg(&data)).ends(2);
+    let what = format!("eddy: a cluster is at work in {}, with process ", data.display());
+    assert!(
+        refused.stderr.starts_with(&what) && refused.stderr.contains("stop all of it first; nothing has been forgotten"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!data.join("forgotten.json").exists());
+    children.iter().for_each(|child| signal(child, "CONT"));
+    history.is_right(wait(children));
+}

@@ -33,12 +33,13 @@
 
 use std::collections::BTreeMap;
 
+use eddy_schemas::prefetch;
 use hashbrown::HashMap;
 
 use self::hash::hash;
 use self::sequence::{NIL, Sequences};
 use self::slab::Slab;
-use crate::index::{Index, prefetch};
+use crate::index::Index;
 
 mod hash;
 mod sequence;
@@ -430,18 +431,26 @@ impl Forest {
 
     /// Asks for the memory that `set` will want, step by step (0, 1, 2), while other work goes on.
     #[inline]
-    pub fn fetch(&self, conversation: u64, message: u64, step: usize) {
+    pub fn fetch(&self, conversation: u64, message: u64, parent: Option<u64>, step: usize) {
+        let parent = parent.map(|parent| hash(conversation, parent));
         match step {
             0 => {
                 self.by_key.fetch(hash(0, conversation));
                 self.by_message.fetch(hash(conversation, message));
+                parent.inspect(|parent| self.by_message.fetch(*parent));
             }
             1 => {
                 if let Some(place) = self.by_key.guess(hash(0, conversation)) {
                     prefetch(&self.conversations[place]);
                 }
+                if let Some(parent) = parent.and_then(|parent| self.by_message.guess(parent)) {
+                    prefetch(self.nodes.node(parent));
+                }
             }
             _ => {
+                if let Some(parent) = parent.and_then(|parent| self.by_message.guess(parent)) {
+                    self.nodes.fetch_up(parent);
+                }
                 let Some(place) = self.by_key.guess(hash(0, conversation)) else { return };
                 let Conversation { top, last_root, .. } = self.conversations[place];
                 for node in [top, last_root] {

@@ -12,6 +12,8 @@
 //! 1. An entry stands at its home or after it, with no empty entry between (removal closes gaps).
 //! 2. At most three quarters of the entries are taken.
 
+use eddy_schemas::prefetch;
+
 /// Slots by tag. Whoever owns the slots compares keys.
 #[derive(Default)]
 pub struct Index {
@@ -27,19 +29,6 @@ const ENTRIES_MIN: usize = 8;
 #[inline]
 pub fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32
-}
-
-/// Asks for the memory of `item` ahead of its use.
-#[inline(always)]
-pub fn prefetch<T>(item: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint; it reads nothing and faults on nothing.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = item;
 }
 
 impl Index {

@@ -9,9 +9,10 @@
 
 use std::hash::{BuildHasher, Hash};
 
+use eddy_schemas::prefetch;
 use foldhash::fast::FixedState;
 
-use crate::index::{self, Index, prefetch};
+use crate::index::{self, Index};
 
 const HASHER: FixedState = FixedState::with_seed(0x67_72_6f_75);
 

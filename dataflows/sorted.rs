@@ -19,7 +19,7 @@
 
 use std::slice;
 
-use crate::index::prefetch;
+use eddy_schemas::prefetch;
 
 /// Moving this many costs no more than finding the place in a chunk.
 const FEW_MAX: usize = 32;

@@ -18,6 +18,8 @@
 //!    own. Without a live element `high` is under `DEAD / 2`.
 //! 4. Every walk down ends in a `splay` of where it ended, which pays for it: all operations are O(log n) amortised.
 
+use eddy_schemas::prefetch;
+
 use super::slab::Slab;
 
 pub(super) const NIL: u32 = u32::MAX;
@@ -66,6 +68,15 @@ impl Sequences {
     #[inline]
     pub(super) fn node(&self, node: u32) -> &Node {
         &self.nodes[node]
+    }
+
+    /// Asks for the memory of the node above.
+    #[inline]
+    pub(super) fn fetch_up(&self, node: u32) {
+        let up = self.nodes[node].up;
+        if up != NIL {
+            prefetch(&self.nodes[up]);
+        }
     }
 
     /// Changes the tag of `node`, which must be at the top.

@@ -114,7 +114,8 @@ impl Fold for Depth {
     type Out = DepthChange;
 
     fn fetch(&self, update: &Update, step: usize) {
-        self.forest.fetch(update.version.conversation.bits(), update.version.id.bits(), step);
+        let version = &update.version;
+        self.forest.fetch(version.conversation.bits(), version.id.bits(), version.parent.map(MessageId::bits), step);
     }
 
     fn main(&mut self, update: &Update) {

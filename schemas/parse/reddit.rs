@@ -92,9 +92,12 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &
         Thing::Submission => (MessageId::submission(checked.id), MessageId::submission(checked.id)),
         Thing::Comment => (MessageId::comment(checked.id), MessageId::submission(checked.link)),
     };
+    [checked.subreddit, checked.author].into_iter().flatten().for_each(|name| parser.known.fetch(name));
+    let words = text.as_ref().map(|text| text.get(&parser.text));
+    // (Meanwhile the names' memory comes.)
+    let (characters, text_hash, asks) = (words.map_or(0, characters), words.map(text_hash), words.is_some_and(asks));
     let community = checked.subreddit.map(|name| parser.known.name(name));
     let user = checked.author.map(|name| parser.known.name(name));
-    let words = text.as_ref().map(|text| text.get(&parser.text));
     let version = Version {
         id,
         conversation,
@@ -108,13 +111,13 @@ pub(super) fn read<'a>(thing: Option<Thing>, fields: &mut Fields<'a>, context: &
         score: checked.score,
         version: checked.version,
         update_id: None,
-        characters: words.map_or(0, characters),
-        text_hash: words.map(text_hash),
+        characters,
+        text_hash,
         place: context.place,
         tombstone: checked.ended,
         edited: checked.edited,
         bot: checked.author.is_some_and(|author| parser.is_bot(author)),
-        asks: words.is_some_and(asks),
+        asks,
     };
     Ok((version, text))
 }

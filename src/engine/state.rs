@@ -9,8 +9,8 @@
 //! 2. A message has one slot until it is removed: tombstones are remembered, so that an older version that comes later stays dead.
 
 use eddy_dataflows::calendar::Second;
-use eddy_dataflows::index::{Index, prefetch, tag};
-use eddy_schemas::{ConversationId, MessageId, Name, Place, Version};
+use eddy_dataflows::index::{Index, tag};
+use eddy_schemas::{ConversationId, MessageId, Name, Place, Version, prefetch};
 
 /// What most messages have.
 struct Held {

@@ -13,7 +13,7 @@ pub mod text;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use eddy_dataflows::index::prefetch;
+use eddy_schemas::prefetch;
 use eddy_schemas::row::Kind;
 use eddy_schemas::{Cell, Changes, Place, View, codec};
 use rayon::prelude::*;

@@ -5,6 +5,7 @@
 pub mod durable;
 mod fence;
 mod losses;
+mod mirrored;
 mod moto;
 pub mod party;
 mod refusals;

@@ -10,12 +10,18 @@ use super::party::{signal, wait};
 use super::sealed;
 use crate::generate::Random;
 
-const RUNS: u64 = 2;
+/// At most, unless `EDDY_RUNS` says how many: until it was gone on from snapshots.
+const RUNS: u64 = 5;
 /// Clusters that are killed before one is left alone.
 const LOSSES: usize = 3;
 /// Images that are gone on from.
-const IMAGES: usize = 4;
+const IMAGES: usize = 3;
 const SHAPES: [(usize, usize); 4] = [(1, 2), (2, 1), (2, 2), (4, 1)];
+
+/// A history once again: it need not meet everything.
+fn is_one() -> bool {
+    std::env::var_os("EDDY_SEED").is_some()
+}
 
 fn seeds() -> Vec<u64> {
     match std::env::var("EDDY_SEED") {
@@ -38,10 +44,10 @@ fn goes_on_from(data: &Path) -> u64 {
     manifest["held"].as_array().expect("a list").iter().filter_map(|held| held["snapshot"].as_u64()).max().unwrap_or(0)
 }
 
-/// What the processes of all generations in a store say of their snapshots.
+/// What the processes of the newest generation in a store say of their snapshots.
 fn snapshots(store: &Path) -> Vec<String> {
-    let generations = names(store, "generation-").into_iter().map(|name| store.join(name));
-    let processes = generations.flat_map(|of| names(&of, "process-").into_iter().map(move |process| of.join(process)));
+    let newest = names(store, "generation-").into_iter().filter(|name| !name.contains('.')).max().map(|name| store.join(name));
+    let processes = newest.iter().flat_map(|of| names(of, "process-").into_iter().map(move |process| of.join(process)));
     processes.filter_map(|process| std::fs::read_to_string(process.join("snapshots/snapshot.json")).ok()).collect()
 }
 
@@ -49,7 +55,10 @@ fn snapshots(store: &Path) -> Vec<String> {
 fn a_cluster_that_seals_and_loses_its_folder_goes_on_from_its_store_as_if_it_had_not() {
     let (mut losses, mut from) = (0, 0);
     for seed in seeds() {
-        let (mut history, mut random) = (sealed::long_history(seed), Random(seed));
+        if from > 0 && std::env::var_os("EDDY_RUNS").is_none() {
+            break;
+        }
+        let (mut history, mut random) = (sealed::longest_history(seed), Random(seed));
         history.again = history.again.replace("cluster::sealed", "cluster::mirrored");
         let arguments = history.arguments.clone();
         let store = history.party.place.path("store");
@@ -58,8 +67,13 @@ fn a_cluster_that_seals_and_loses_its_folder_goes_on_from_its_store_as_if_it_had
             history.shape(random.pick(&SHAPES));
             let before = names(&history.data(), "generation-");
             let mut children = history.party.start();
-            let is_at_work = wait_for_work(&mut children, &history.data(), &before, Duration::from_millis(random.below(5_000) as u64));
-            from += usize::from(loss > 0 && goes_on_from(&history.data()) > 0);
+            let mut is_at_work = wait_for_work(&mut children, &history.data(), &before, Duration::from_millis(random.below(300) as u64));
+            // Some are killed before all have shipped a snapshot; the last is not.
+            let is_waited_for = loss + 1 == LOSSES || random.chance(50);
+            while is_at_work && is_waited_for && snapshots(&store).len() < children.len() {
+                std::thread::sleep(Duration::from_millis(1 + random.below(20) as u64));
+                is_at_work = children[0].try_wait().expect("a child").is_none();
+            }
             if !is_at_work {
                 history.is_right(wait(children));
                 break;
@@ -74,11 +88,12 @@ fn a_cluster_that_seals_and_loses_its_folder_goes_on_from_its_store_as_if_it_had
         for _ in 0..2 {
             history.shape(random.pick(&SHAPES));
             history.is_right(wait(history.party.start()));
+            from += usize::from(goes_on_from(&history.data()) > 0);
             std::fs::remove_dir_all(history.data()).expect("it was there");
         }
     }
     println!("{losses} losses, {from} starts that went on from snapshots");
-    assert!(losses > 0 && from > 0, "{losses} losses, {from} starts that went on from snapshots");
+    assert!(is_one() || losses > 0 && from > 0, "{losses} losses, {from} starts that went on from snapshots");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -119,7 +134,10 @@ fn images(history: &History, store: &Path, random: &mut Random, most: usize) -> 
 fn whatever_a_store_holds_while_messages_are_sealed_is_gone_on_from() {
     let mut from = 0;
     for seed in seeds() {
-        let (mut history, mut random) = (sealed::long_history(seed ^ 5), Random(seed));
+        if from > 0 && std::env::var_os("EDDY_RUNS").is_none() {
+            break;
+        }
+        let (mut history, mut random) = (sealed::longest_history(seed ^ 5), Random(seed));
         history.again = format!("EDDY_SEED={seed} cargo test --test tests cluster::mirrored");
         let arguments = history.arguments.clone();
         let store = history.party.place.path("store");
@@ -132,7 +150,8 @@ fn whatever_a_store_holds_while_messages_are_sealed_is_gone_on_from() {
         all.extend(images(&history, &store, &mut random, usize::MAX));
         println!("{} images", all.len());
         for n in 0..IMAGES.min(all.len()) {
-            let image = all.remove(random.below(all.len()));
+            // The last, which has most behind it, and some others.
+            let image = if n == 0 { all.pop().expect("some") } else { all.remove(random.below(all.len())) };
             history.party.data = format!("data-{n}");
             mirrored_in(&mut history, &arguments, &image);
             history.shape(random.pick(&SHAPES));
@@ -140,5 +159,5 @@ fn whatever_a_store_holds_while_messages_are_sealed_is_gone_on_from() {
             from += usize::from(goes_on_from(&history.data()) > 0);
         }
     }
-    assert!(from > 0, "none went on from snapshots");
+    assert!(is_one() || from > 0, "none went on from snapshots");
 }

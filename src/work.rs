@@ -281,13 +281,14 @@ impl Part<'_> {
         let book =
             seals.then(|| state.said(process).map(|said| Book::new(said, state.left(&sources)))).transpose().map_err(|e| failed(&e))?;
         state.check_own()?;
-        let mirror = self.shared.map(|shared| Arc::new(Mirror::new(Shipper::new(shared, &state, process), Arc::clone(&journal))));
+        let together = seals.then(|| Arc::new(if self.shared.is_some() { Together::mirrored() } else { Together::default() }));
+        let ship = |shared| Mirror::new(Shipper::new(shared, &state, process, together.clone()), Arc::clone(&journal));
+        let mirror = self.shared.map(ship).map(Arc::new);
         if let Some(mirror) = &mirror {
             assert!(self.mirror.set(Arc::clone(mirror)).is_ok(), "made once");
         }
         let durable = Durable::new(journal, Arc::new(spools.own()), durability.fsync, NoRoom::Fails)
             .map_err(|e| Error::failed("no thread can be started", e))?;
-        let together = seals.then(Arc::<Together>::default);
         let durable = together.iter().fold(durable.keeping(book), |durable, together| durable.together_with(Arc::clone(together)));
         // From here on others read them.
         let made = Word::Made.encode();

@@ -5,6 +5,7 @@
 pub mod durable;
 pub mod fence;
 mod losses;
+mod mirrored;
 mod moto;
 pub mod party;
 mod refusals;

@@ -285,32 +285,43 @@ fn a_cluster_forgets_a_user_and_old_records_stay_dead() {
     }
 }
 
-/// The second start has another shape, and adopts what the first left: what is forgotten is in snapshots, frames and sealed sums.
-#[test]
-fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
+/// The second start has another shape, and adopts what the first left: what is forgotten is in snapshots, frames and sealed sums. So many lines of
+/// others come after the user's.
+fn a_cluster_that_seals_forgets(more: u32, is_mirrored: bool) {
     const RETENTION: [&str; 2] = ["--retention", "100s"];
-    let lines = lines();
+    const PARTS: usize = 30;
+    let mut lines = lines();
+    let part = lines.len() / PARTS;
+    lines.extend((0..more).map(|n| (false, comment(400 + n, ["bob", "carol", "dan"][n as usize % 3], "words", ""))));
     let mut party = Party::new(2);
-    let parts: Vec<&[(bool, String)]> = lines.chunks(lines.len() / 30).collect();
+    let parts: Vec<&[(bool, String)]> = lines.chunks(part).collect();
     for (n, lines) in parts.iter().enumerate() {
         party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(lines))));
     }
     let all = std::mem::take(&mut party.files);
+    let (data, store) = (party.place.path("data"), party.place.path("store"));
+    let url = format!("file://{}", store.display());
+    let shared: &[&str] = if is_mirrored { &["--shared", &url] } else { &[] };
     let run = |party: &mut Party, upto: usize, workers: &str| {
         party.files = all[..upto].to_vec();
         let arguments = ["--state", "durable", "--tick-records-max", "1", "--snapshot-bytes", "4096", "--workers", workers];
-        party.arguments = [&arguments[..], &RETENTION].concat().into_iter().map(str::to_owned).collect();
+        party.arguments = [&arguments[..], &RETENTION, shared].concat().into_iter().map(str::to_owned).collect();
         wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
     };
+    let all_traces = || [traces(&data), if is_mirrored { traces(&store) } else { vec![] }].concat();
     run(&mut party, 20, "2");
-    run(&mut party, 25, "1");
-    let data = party.place.path("data");
-    assert!(!traces(&data).is_empty(), "there is something to forget");
-    let done = forget(&data);
-    assert_eq!(traces(&data), Vec::<String>::new());
-    assert!(done["versions"].as_u64() > Some(5), "{done}");
+    run(&mut party, all.len() - 5, "1");
+    assert!(!traces(&data).is_empty() && (!is_mirrored || !traces(&store).is_empty()), "there is something to forget");
+    let ran = Ran::of(eddy(["forget", "reddit:ADA_unique_9f3", "--data-dir"]).arg(&data).args(shared)).ends(0);
+    let done: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one line of JSON");
+    assert_eq!(all_traces(), Vec::<String>::new());
+    // Sooner or later all are sealed.
+    assert!(done[if is_mirrored { "sealed_sums" } else { "versions" }].as_u64() > Some(5), "{done}");
+    if is_mirrored {
+        std::fs::remove_dir_all(&data).expect("it is there");
+    }
     run(&mut party, all.len(), "2");
-    assert_eq!(traces(&data), Vec::<String>::new());
+    assert_eq!(all_traces(), Vec::<String>::new());
     let dir = TempDir::new().expect("a folder");
     write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
     Ran::of(eddy(["replay", "--output"]).args([dir.path(), &dir.path().join("others.ndjson")]).args(RETENTION)).ends(0);
@@ -318,6 +329,17 @@ fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
     for view in ["users", "user_hours", "sessions", "top_users", "replies", "messages", "user_names"] {
         assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}");
     }
+}
+
+#[test]
+fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
+    a_cluster_that_seals_forgets(0, false);
+}
+
+/// It is at work for so long that what it sealed is in snapshots in the store.
+#[test]
+fn a_store_forgets_a_user_whose_messages_are_sealed() {
+    a_cluster_that_seals_forgets(4_000, true);
 }
 
 #[test]

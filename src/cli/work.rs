@@ -60,7 +60,7 @@ pub struct Work {
     #[command(flatten)]
     keeping: Keeping,
     /// With --state durable: a store that mirrors the state, `file:///folder` or `s3://bucket/prefix` (AWS_* of the environment say how it is
-    /// reached). The same command goes on from it where --data-dir is empty or older, on whichever machine. Not with a --retention yet
+    /// reached). The same command goes on from it where --data-dir is empty or older, on whichever machine
     #[arg(long, value_name = "URL")]
     shared: Option<String>,
     /// Folder that all processes share, for the state and texts of archives
@@ -121,10 +121,6 @@ impl Work {
         }
         if self.state == StateIn::None && self.shared.is_some() {
             return Err(Error::Usage("--shared mirrors a state: give --state durable, too".into()));
-        }
-        if self.shared.is_some() && replay.keep.messages_s.is_some() {
-            // Snapshots that are made together would have to be shipped together.
-            return Err(Error::Usage("--shared does not go with a --retention yet: a state that seals messages has no mirror".into()));
         }
         let durable = (self.state == StateIn::Durable).then_some(Durability {
             fsync: self.fsync.0,

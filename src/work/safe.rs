@@ -15,7 +15,8 @@
 //! A tick closes nowhere before the frames of all workers are written, but what is written goes with the power of its machine: a snapshot that
 //! holds a tick which another process has lost would be of a time that never was.
 //!
-//! With `--shared` a tick is safe where it is in the store (`state::shared`): there, too, no snapshot may be ahead of another process's frames.
+//! With `--shared` a tick is safe where it is in the store (`state::shared`): there, too, no snapshot may be ahead of another process's frames. And a
+//! process has taken a snapshot once that is in the store: there, too, all have one of the same tick.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -73,7 +74,7 @@ impl Safe {
         self.wanted.fetch_max(tick, Ordering::AcqRel);
     }
 
-    /// A process has made it.
+    /// A process has it.
     pub fn took(&self, process: usize, tick: u64) {
         self.took[process].fetch_max(tick, Ordering::AcqRel);
     }
@@ -111,7 +112,7 @@ impl Safe {
         }
         durable.set_recovery_point(self.all.load(Ordering::Acquire));
         if let Some(together) = together {
-            let is_first = self.wanted.load(Ordering::Acquire) == 0;
+            let is_first = self.wanted() == 0;
             self.take(together, durable.is_full() || (is_first && *adopts), links);
         }
         Ok(())
@@ -120,21 +121,31 @@ impl Safe {
     /// Has the snapshot made that is wanted, and says when it is; process 0 says which is.
     fn take(&self, together: &Together, has_work: bool, links: &Links) {
         let me = links.party.process;
-        if me == 0 {
-            let (all, wanted) = (self.all.load(Ordering::Acquire), self.wanted.load(Ordering::Acquire));
-            if has_work && all > wanted && least(&self.took) == wanted {
-                self.want(all);
-                links.say_all(&Word::Want(all).encode());
-            }
+        if me == 0
+            && has_work
+            && let Some(next) = self.next()
+        {
+            self.want(next);
+            links.say_all(&Word::Want(next).encode());
         }
-        together.want(self.wanted.load(Ordering::Acquire));
-        let made = together.made();
-        if made > self.took[me].load(Ordering::Acquire) {
-            self.took(me, made);
+        together.want(self.wanted());
+        let took = together.took();
+        if took > self.took[me].load(Ordering::Acquire) {
+            self.took(me, took);
             if me > 0 {
-                links.say(0, &Word::Took(made).encode());
+                links.say(0, &Word::Took(took).encode());
             }
         }
+    }
+
+    pub fn wanted(&self) -> u64 {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// The snapshot that may be wanted next; none before all have the last one.
+    pub fn next(&self) -> Option<u64> {
+        let (all, wanted) = (self.all.load(Ordering::Acquire), self.wanted());
+        (all > wanted && least(&self.took) == wanted).then_some(all)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Word {
     Safe(u64),
     /// From 0: all have the snapshot that was wanted before, and shall make one of the ticks up to this one.
     Want(u64),
-    /// To 0: this process has made it.
+    /// To 0: this process has it.
     Took(u64),
     /// From 0: the open tick ends, and no other follows.
     Close,

@@ -89,6 +89,11 @@ pub fn long_history(seed: u64) -> History {
     history_of(seed, ticks(seed, 10_000, 4 * TICKS))
 }
 
+/// In which a store comes to have several snapshots: it is told once a second.
+pub fn longest_history(seed: u64) -> History {
+    history_of(seed, ticks(seed, 60_000, 12 * TICKS))
+}
+
 fn seeds() -> Vec<u64> {
     match std::env::var("EDDY_SEED") {
         Ok(seed) => vec![seed.parse().expect("EDDY_SEED is a number")],

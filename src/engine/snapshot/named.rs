@@ -15,6 +15,8 @@ pub struct Named {
     pub runs: Vec<String>,
     /// It holds what other states left.
     pub adopted: bool,
+    /// It comes with the one before it, which all processes have (`together`).
+    pub has_before: bool,
 }
 
 /// What is named in a folder; none where nothing is.
@@ -25,5 +27,6 @@ pub fn named(files: &dyn Files, dir: &Path) -> Result<Option<Named>, Error> {
         read => read.map_err(at(&path))?,
     };
     let manifest: Manifest = record::parse(&path, &json, FORMATS)?;
-    Ok(Some(Named { json, runs: manifest.all_runs().map(|run| run_name(run.number)).collect(), adopted: manifest.adopted }))
+    let (adopted, has_before) = (manifest.adopted, manifest.before.is_some());
+    Ok(Some(Named { json, runs: manifest.all_runs().map(|run| run_name(run.number)).collect(), adopted, has_before }))
 }

@@ -14,7 +14,8 @@
 //!
 //! # Invariants
 //! 1. Another snapshot is wanted only when all processes have the one before. So that, or the one that is being made, is what all have; its
-//!    runs, and the frames after it, stay until then.
+//!    runs, the frames after it, and before the first what is adopted, stay until then. Where the state is mirrored, a process has a snapshot once
+//!    its mirror has: so the same is true of all mirrors together.
 //! 2. All have the same ticks: each worker writes a frame of every tick, and what is wanted is on the disks of all.
 //! 3. A message, and a key of sealed sums, is in the snapshot of one process. (Nothing would tell in what order two of them came to be.)
 
@@ -35,11 +36,18 @@ pub struct Together {
     /// A snapshot of the ticks up to this one.
     wanted: AtomicU64,
     made: AtomicU64,
+    /// Of what was made, what the mirror has; none: there is no mirror.
+    mirrored: Option<AtomicU64>,
     /// Frames before this one stood in segments that it looked at.
     looked_at: AtomicU64,
 }
 
 impl Together {
+    /// Of a process whose state is mirrored.
+    pub fn mirrored() -> Together {
+        Together { mirrored: Some(AtomicU64::new(0)), ..Together::default() }
+    }
+
     /// All processes have these ticks on their disks, and the snapshot that was wanted before.
     pub fn want(&self, upto: u64) {
         self.wanted.fetch_max(upto, Ordering::AcqRel);
@@ -48,6 +56,18 @@ impl Together {
     /// What was wanted last, and is made.
     pub fn made(&self) -> u64 {
         self.made.load(Ordering::Acquire)
+    }
+
+    /// What was wanted last, and this process has.
+    pub fn took(&self) -> u64 {
+        self.mirrored.as_ref().unwrap_or(&self.made).load(Ordering::Acquire)
+    }
+
+    /// The mirror has what was made.
+    pub fn mirror(&self, made: u64) {
+        if let Some(mirrored) = &self.mirrored {
+            mirrored.store(made, Ordering::Release);
+        }
     }
 
     pub(crate) fn looked_at(&self) -> u64 {

@@ -157,7 +157,12 @@ fn next(sides: &mut [Side]) -> Result<Option<Tick>, durable::Error> {
 impl super::Held {
     /// Its folder has been taken: nothing changes in it any more.
     pub fn look(&self, files: &Arc<dyn crate::files::Files>, folder: &Path) -> Result<Source, durable::Error> {
-        let folder = super::process_folder(&super::taken_folder(folder, self.generation), self.process);
+        self.look_in(files, &super::taken_folder(folder, self.generation))
+    }
+
+    /// The same where its generation's folder is.
+    pub fn look_in(&self, files: &Arc<dyn crate::files::Files>, generation: &Path) -> Result<Source, durable::Error> {
+        let folder = super::process_folder(generation, self.process);
         let source = Source::look(files, &folder, super::position::share(self.processes), self.until)?;
         match self.snapshot {
             None => Ok(source),

@@ -35,11 +35,26 @@
 //!
 //! Whoever finds a later claim in the store ends, as it does where it finds one in D.
 //!
+//! **Where messages are sealed** a start goes on from snapshots of one tick (`engine::snapshot::together`), so the store must have one of each
+//! process at any moment, whoever ships late. A process has a snapshot once it is in the store, and the next is wanted once all have the last:
+//!
+//! ```text
+//!   process 0 in the store:   old-000001, { 100 }           | { 110, before: { 100 } }                                | { 120, before: { 110 } }
+//!   process 1 in the store:   old-000001,        { 100 }    | old-000001, { 100 }            { 110, before: { 100 } } | { 110, before: { 100 } }
+//!   goes on from              old-000001 ........ 100 ..................................... 110
+//!                                                           ^                                                         ^
+//!                                                all have 100, 110 is wanted                               all have 110, 120 is wanted:
+//!                                                                                                 frames up to 110 go in D, and then here
+//! ```
+//!
+//! So a snapshot with one before it tells that all processes have that one, and that nobody needs what any of them has adopted.
+//!
 //! # Invariants
 //! 1. From a generation's manifest on, what is below its name is at any moment what a killed cluster may leave: texts are there before frames that refer
 //!    to them, frames in order, a segment whole before the next is begun, runs before the snapshot that names them; and they go only after the
 //!    snapshot that has them is there.
-//! 2. A snapshot holds only ticks that all processes have shipped (`safe`): so no process's is ahead of what another's frames reach.
+//! 2. A snapshot holds only ticks that all processes have shipped (`safe`): so no process's is ahead of what another's frames reach. Where
+//!    messages are sealed, those of all processes have a tick in common, or one has none and all that is adopted is there.
 //! 3. The newest manifest is read. It is put once, after all that it goes on from.
 //! 4. What older generations wrote is removed only by one whose manifest is there and after which nobody had claimed then. (Who claims reads
 //!    after it has claimed.)

@@ -55,7 +55,7 @@ pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Res
         let begun = shared.is_being_edited(true).map_err(shared.failed());
         let done = begun.and_then(|()| edit()).and_then(|done| {
             pause::at("edited");
-            let mut shipper = Shipper::new(&shared, &state, 0);
+            let mut shipper = Shipper::new(&shared, &state, 0, None);
             anew(&mut shipper).and_then(|()| shared.is_being_edited(false)).map(|()| done).map_err(shared.failed())
         });
         ended.store(true, Ordering::Release);

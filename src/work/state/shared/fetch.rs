@@ -138,16 +138,18 @@ fn here(name: &str, newest: u64) -> Option<PathBuf> {
 /// All that will be read of it is there, and is what it says.
 fn look(files: &Arc<dyn Files>, folder: &Path, manifest: &Manifest) -> Result<(), crate::engine::durable::Error> {
     let beside = |name: PathBuf| folder.join(format!("{BESIDE}{}", name.display()));
-    let mut adopted = vec![];
-    for process in 0..manifest.processes {
-        let folder = process_folder(&beside(names::generation(manifest.generation).into()), process);
-        let source = Source::look(files, &folder, position::share(manifest.processes), u64::MAX)?;
-        adopted.push(source.snapshots.manifest.adopted);
+    let generation = beside(names::generation(manifest.generation).into());
+    let look = |process| Source::look(files, &process_folder(&generation, process), position::share(manifest.processes), u64::MAX);
+    let own = (0..manifest.processes).map(look).collect::<Result<Vec<_>, _>>()?;
+    let mut adopted: Vec<bool> = own.iter().map(|source| source.snapshots.manifest.adopted).collect();
+    if manifest.keep().is_some() {
+        let least = own.iter().map(|source| source.snapshots.manifest.tick).min().expect("some process");
+        own.into_iter().try_for_each(|source| source.together(least, manifest.generation).map(drop))?;
+        adopted.fill(least > 0);
     }
     // What has been adopted may be on its way out.
     for (_, held) in manifest.held().into_iter().enumerate().filter(|(number, _)| !adopted[number % manifest.processes]) {
-        let folder = process_folder(&beside(taken_folder(Path::new(""), held.generation)), held.process);
-        Source::look(files, &folder, position::share(held.processes), held.until)?;
+        held.look_in(files, &beside(taken_folder(Path::new(""), held.generation)))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //!   each time:  texts --> frames, segment by segment --> runs, snapshot.json --> what is in neither any more is removed
 //! ```
 //!
-//! Read from the disk, in pieces: the work knows nothing of it.
+//! Read from the disk, in pieces: the work knows nothing of it; where snapshots are made together it waits with the next until all are there.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{Held, State, process_folder, taken_folder, texts_in};
 use super::{Error, Shared, names};
+use crate::engine::snapshot::together::Together;
 use crate::engine::snapshot::{Named, named};
 use crate::files::{Open, read_exact_at};
 use crate::journal::Journal;
@@ -56,13 +57,15 @@ pub(in crate::work) struct Shipper {
     /// As it is in the store.
     snapshot: Option<Named>,
     base: Base,
+    /// Where snapshots are made together: it is told which is in the store.
+    together: Option<Arc<Together>>,
     checked: Instant,
     /// Pieces that have been put: somebody may look whether any goes.
     pub(super) pieces: Arc<AtomicU64>,
 }
 
 impl Shipper {
-    pub fn new(shared: &Arc<Shared>, state: &State, process: usize) -> Shipper {
+    pub fn new(shared: &Arc<Shared>, state: &State, process: usize, together: Option<Arc<Together>>) -> Shipper {
         Shipper {
             shared: Arc::clone(shared),
             state: state.clone(),
@@ -70,6 +73,7 @@ impl Shipper {
             there: BTreeMap::new(),
             snapshot: None,
             base: Base::Absent,
+            together,
             checked: Instant::now(),
             pieces: Arc::default(),
         }
@@ -92,7 +96,15 @@ impl Shipper {
     /// Ships what is on disk now; false where its files went too fast, and another pass is needed.
     pub fn ship(&mut self, journal: &Journal) -> Result<bool, Error> {
         self.check()?;
-        self.pass(journal)
+        // First what is made, then what is there.
+        let made = self.together.as_ref().map_or(0, |together| together.made());
+        let is_all = self.pass(journal)?;
+        if let Some(together) = self.together.as_ref().filter(|together| is_all && made > together.took()) {
+            // Nothing was there if the folder has been taken: who did that had claimed before.
+            self.check()?;
+            together.mirror(made);
+        }
+        Ok(is_all)
     }
 
     /// The same of who has looked whether it may.
@@ -118,7 +130,8 @@ impl Shipper {
         Ok(false)
     }
 
-    /// Ships this process's share of what the generation goes on from. It stands still: only this process lets it go, once it is adopted.
+    /// Ships this process's share of what the generation goes on from. It stands still: only this process lets it go, once it is adopted, and where
+    /// that is done together once all have shipped it, which is after this.
     pub fn base(&mut self) -> Result<(), Error> {
         if self.base != Base::Absent {
             return Ok(());
@@ -251,13 +264,14 @@ impl Shipper {
     fn let_go(&mut self, segments: &[(String, Option<u64>)]) -> Result<(), Error> {
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
         let (own, held) = (self.own().0, format!("{}/old-", names::generation(self.generation())));
+        // What this process shipped of it others adopt, too, where they do it together; they have, where another snapshot was wanted.
+        let is_adopted = snapshot.adopted && (self.together.is_none() || snapshot.has_before);
         let is_kept = |name: &String| {
             let of = |below: &str| name.strip_prefix(&format!("{own}/{below}/"));
             match (of("state"), of("snapshots")) {
                 (Some(segment), _) => segments.iter().any(|(name, _)| name == segment),
                 (_, Some(run)) => snapshot.runs.iter().any(|name| name == run),
-                // What it has adopted.
-                _ => !(snapshot.adopted && name.starts_with(&held)),
+                _ => !(is_adopted && name.starts_with(&held)),
             }
         };
         let gone: Vec<String> = self.there.keys().filter(|name| !is_kept(name)).cloned().collect();

@@ -2,6 +2,8 @@
 //!
 //! One history again: `EDDY_SEED=<seed> cargo test --lib work::state::shared`.
 
+mod together;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use tokio_stream::{Stream, StreamExt};
 
 use super::super::{Job, Position, State, begin, texts_in};
 use super::*;
+use crate::engine::recovery::Retention;
 use crate::engine::snapshot::Snapshots;
 use crate::files::{Files, Open, Simulated};
 use crate::journal::{self, Journal};
@@ -102,7 +105,7 @@ fn shared(store: impl ObjectStore) -> Arc<Shared> {
     Arc::new(Shared { store, url: "memory".into() })
 }
 
-fn start(files: &Arc<dyn Files>, shared: &Arc<Shared>, processes: usize) -> State {
+fn start(files: &Arc<dyn Files>, shared: &Arc<Shared>, processes: usize, retention: Option<Retention>) -> State {
     files.make_folder(data()).expect("made");
     let shared = Some(Arc::clone(shared));
     let job = Job {
@@ -110,7 +113,7 @@ fn start(files: &Arc<dyn Files>, shared: &Arc<Shared>, processes: usize) -> Stat
         workers: WORKERS,
         files: vec!["a".into()],
         record_bytes_max: 100,
-        retention: None,
+        retention,
         output: None,
         rebuild: false,
         shared,
@@ -138,7 +141,7 @@ struct Process {
 
 impl Cluster {
     fn start(files: &Arc<dyn Files>, shared: &Arc<Shared>, processes: usize) -> Cluster {
-        let state = start(files, shared, processes);
+        let state = start(files, shared, processes, None);
         let process = |process| {
             let folder = state.own(process).expect("room");
             let config = journal::Config { segment_bytes: 300, ..journal::Config::default() };
@@ -146,7 +149,7 @@ impl Cluster {
             let mine = state.manifest.held().into_iter().enumerate().filter(|(number, _)| number % processes == process);
             let mine = mine.map(|(_, held)| held.look(files, data()).expect("it is there")).collect();
             let snapshots = state.snapshots(process).expect("a folder").adopting(mine);
-            let shipper = Shipper::new(shared, &state, process);
+            let shipper = Shipper::new(shared, &state, process, None);
             // Far from those of others: no two generations have a tick in common.
             let written = state.manifest.generation * 1_000;
             Process { journal, snapshots, shipper, written, shipped: 0 }
@@ -227,7 +230,7 @@ impl Cluster {
 /// The state in an image, which must be whole: how many ticks of each generation count in it, and the last that does.
 fn right(image: &InMemory) -> (Vec<u64>, u64) {
     let files = Simulated::new(1).files();
-    let state = start(&files, &shared(image.fork()), 1);
+    let state = start(&files, &shared(image.fork()), 1, None);
     let mut read = 0;
     for held in state.manifest.held() {
         let source = held.look(&files, data()).expect("it is there");

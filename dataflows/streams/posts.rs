@@ -8,11 +8,11 @@
 //! As elsewhere, a reply is to a message of its own conversation, and a response is not older than what it responds to.
 //!
 //! Replies wait under the message that they name, whether it is a post or not, live or not: it may become one. Those of the post's own
-//! author stand last among them, so an author who replies a million times costs no one a search; only a post that changes its author
-//! orders them anew.
+//! author and of nobody, which are no responses, stand last among them, so an author who replies a million times costs no one a search; only a
+//! post that changes its author orders them anew.
 //!
 //! A sealed post goes on with the replies that found it held, as they are, for as long as they name it at the end of a tick; one that comes later is
-//! no reply to it. Where a later version makes its id another post, what was sealed stays as it was.
+//! no reply to it. (One of nobody may come to have a name.) Where a later version makes its id another post, what was sealed stays as it was.
 
 use eddy_schemas::stored::Malformed;
 use eddy_schemas::sums::{Cells, Kind, Writer};
@@ -88,7 +88,7 @@ fn role(version: &Version) -> Option<(MessageId, Role)> {
         // What is under a submission is `conversations`' affair.
         _ if version.conversation.is_submission() => None,
         None => version.asks.then_some((version.id, post)),
-        Some(parent) => version.user.map(|_| (parent, Role::Reply)),
+        Some(parent) => Some((parent, Role::Reply)),
     }
 }
 
@@ -101,10 +101,17 @@ struct Thread {
     replies: Option<Box<Replies>>,
 }
 
-/// Whether it is by the post's author, when, the user's number, and which message it is (none: before all).
+/// Whether it is by the post's author or nobody, when, the user's number ([`number`]), and which message it is (none: before all).
 type Reply = (bool, Second, u32, Option<MessageId>);
 
-/// Live replies of named users.
+/// No name has that of nobody.
+const NOBODY: u32 = 0;
+
+fn number(user: Option<Name>) -> u32 {
+    user.map_or(NOBODY, Name::index)
+}
+
+/// Live replies.
 #[derive(Default)]
 struct Replies {
     /// The user of the post that is or was there last.
@@ -116,8 +123,7 @@ struct Replies {
 
 impl Replies {
     fn reply(&self, said: &Said) -> Reply {
-        let user = said.user.expect("replies are of named users");
-        (self.author == Some(user), said.created_at, user.index(), Some(said.message))
+        (said.user.is_none() || self.author == said.user, said.created_at, number(said.user), Some(said.message))
     }
 
     fn change(&mut self, said: &Said, diff: i64) {
@@ -127,20 +133,22 @@ impl Replies {
     fn follow(&mut self, author: Option<Name>) {
         if self.author != author {
             self.author = author;
-            let number = author.map_or(0, Name::index);
+            let author = number(author);
             let mut replies = SortedBag::new();
-            self.replies.iter().for_each(|(_, at, user, message)| replies.insert((user == number, at, user, message)));
+            self.replies.iter().for_each(|(_, at, user, message)| replies.insert((user == NOBODY || user == author, at, user, message)));
             self.replies = replies;
         }
     }
 
     /// What is sealed stays as it is: it needs no place among those that may change.
     fn seal(&mut self, said: &Said, post: Option<Post>) {
-        let (is_there, at) = (self.replies.contains(&self.reply(said)), said.created_at);
-        if is_there {
-            self.change(said, -1);
+        let reply = self.reply(said);
+        if !self.replies.contains(&reply) {
+            return;
         }
-        if is_there && self.author != said.user && post.is_some_and(|post| post.created_at <= at) {
+        self.replies.change(reply, -1);
+        let (is_none, at, ..) = reply;
+        if !is_none && post.is_some_and(|post| post.created_at <= at) {
             self.sealed = Some(self.sealed.map_or(at, |sealed| sealed.min(at)));
         }
     }

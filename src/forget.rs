@@ -58,6 +58,9 @@ pub enum Error {
     Cluster(String),
     #[error("a cluster is at work in {}, with process {pid} on this machine: stop all of it first; nothing has been forgotten", .folder.display())]
     AtWork { folder: PathBuf, pid: String },
+    /// A cluster's folder is not this process's alone.
+    #[error(transparent)]
+    Begun(cli::Error),
     #[error(transparent)]
     Journal(#[from] journal::Error),
     #[error(transparent)]
@@ -99,7 +102,7 @@ pub struct Done {
 /// Forgets a person in a data folder of `run`, `replay` or `work`, which nobody has.
 pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     if cluster::is_one(folder) {
-        return cluster::run(folder, person);
+        return cluster::run_alone(folder, person);
     }
     let (log, state) = (folder.join("log"), folder.join("state"));
     if !log.is_dir() && !state.is_dir() {
@@ -132,12 +135,13 @@ pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
 /// The same in a folder of `work` that is mirrored in a store, and in that.
 pub fn run_there(folder: &Path, person: &Person, url: &str) -> Result<Done, cli::Error> {
     let edit = || cluster::run(folder, person).map_err(not_all);
-    work::edit_there(folder, url, edit).map(|done| Done { mirror: Some(url.into()), ..done })
+    work::edit(folder, Some(url), edit).map(|done| Done { mirror: Some(url.into()), ..done })
 }
 
 /// What is to be done where something went wrong.
 pub fn not_all(e: Error) -> cli::Error {
     match e {
+        Error::Begun(e) => e,
         Error::Nothing(_) | Error::AtWork { .. } => cli::Error::Usage(cli::chain(&e)),
         // Both are locked before anything is done.
         Error::Log(log::Error::Journal(journal::Error::InUse { .. }))

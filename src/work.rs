@@ -67,7 +67,7 @@ use gather::Gathered;
 use safe::{Safe, not_kept};
 use spools::Spools;
 use state::{BEATS, Claim, Mirror, Shared, Shipper, State};
-pub(crate) use state::{edit_there, has_state, kept, refuse_without};
+pub(crate) use state::{edit, has_state, kept, refuse_without};
 use words::Word;
 
 /// Words that wait for the driver: a process says about ten a tick.

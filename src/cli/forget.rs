@@ -48,7 +48,11 @@ impl Forget {
             "not reached: what others wrote about the user in their own words, sums that sealed messages left in communities, the files that",
         );
         say(
-            "records were read from, topics of Kafka before their retention, and copies that were taken of the folder, of a changelog or by a store that keeps versions",
+            "records were read from, tables and dead letters that were written to an --output, topics of Kafka before their retention, and copies that \
+             were taken of the folder, of a changelog or by a store that keeps versions",
+        );
+        say(
+            "what comes later of the user is in no view; in the log of `eddy run` it stands as it came, until the same command is given again",
         );
         Ok(ExitCode::SUCCESS)
     }

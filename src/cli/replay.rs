@@ -46,7 +46,7 @@ pub struct Replay {
     /// With --state durable: make the state anew from the files, whatever is there
     #[arg(long)]
     rebuild: bool,
-    /// Folder for state and temporary files; the one of --output by default
+    /// Folder for temporary files, the one of --output by default; and for the state, which has to be named
     #[arg(long, value_name = "D")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]

@@ -9,7 +9,7 @@
 //!   D/old-M/process-P/...                         as above
 //! ```
 //!
-//! All processes must have ended: their journals' locks are taken first.
+//! All processes must have ended: their journals' locks are taken first. And none begins meanwhile: that is what a generation is begun for.
 
 use std::path::Path;
 
@@ -27,6 +27,12 @@ pub fn is_one(folder: &Path) -> bool {
     work::has_state(folder)
 }
 
+/// Where nobody else is at work, nor begins meanwhile.
+pub fn run_alone(folder: &Path, person: &Person) -> Result<Done, Error> {
+    work::edit(folder, None, || run(folder, person).map_err(super::not_all)).map_err(Error::Begun)
+}
+
+/// By who has begun a generation for it.
 pub fn run(folder: &Path, person: &Person) -> Result<Done, Error> {
     let kept = work::kept(folder).map_err(|e| Error::Cluster(e.to_string()))?;
     let there = |name: &'static str| kept.processes.iter().map(move |process| process.join(name)).filter(|path| path.is_dir());

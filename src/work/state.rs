@@ -79,9 +79,9 @@ use crate::replay::input_of_spool;
 use crate::{pause, record};
 pub(super) use begin::Job;
 pub(super) use claim::{BEATS, Claim};
-use claim::{Standing, Watch};
+use claim::{EDIT_LEASE, Standing, Watch};
 pub(super) use position::{Position, Reached};
-pub(crate) use shared::edit_there;
+pub(crate) use shared::edit;
 pub(super) use shared::{Mirror, Shared, Shipper, Work};
 
 /// Of manifests: 3 where messages are sealed, else 2; 1 had no snapshots. What is newer is refused.
@@ -257,7 +257,7 @@ fn wait_until_free(files: &dyn Files, folder: &Path, look: &mut dyn FnMut() -> R
             Standing::Unsure => std::thread::sleep(LOOK_AGAIN),
             Standing::Held { pid } => {
                 let what = format!("{} is in use by a cluster whose process 0 (pid {pid}) is alive", folder.display());
-                return Err(Error::Usage(format!("{what}: stop it, choose another folder, or take it over with --take-over")));
+                return Err(Error::Usage(format!("{what}: stop it, choose another folder, or take it over with `eddy work --take-over`")));
             }
         }
         look()?;

@@ -79,6 +79,64 @@ fn a_forget_that_is_killed_on_the_way_is_finished_by_the_same_command() {
     }
 }
 
+/// Of which each is tried between a start and a forget.
+const DELAYS_MS: [u64; 9] = [0, 5, 10, 20, 40, 60, 90, 130, 200];
+
+#[test]
+fn of_a_forget_and_a_start_at_once_one_waits_or_is_refused() {
+    let (mut party, lines) = (Party::new(2), lines());
+    packed(&mut party, &lines);
+    let (data, kept) = (party.place.path("data"), party.place.path("kept"));
+    party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096"].map(str::to_owned).to_vec();
+    wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
+    copy(&data, &kept);
+    let dir = TempDir::new().expect("a folder");
+    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
+    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    let again = party.place.file("again.gz", gzip(&bytes(&lines)));
+    party.files.push(again);
+    // (What came twice counts once.)
+    let whole = TempDir::new().expect("a folder");
+    Ran::of(eddy(["replay", "--output"]).arg(whole.path()).args(&party.files)).ends(0);
+    let differs = |party: &Party, from: &TempDir| views().find(|view| table(&party.place.out(), view) != table(from.path(), view));
+    let mut met = [0, 0];
+    for (delay_ms, forgets_first) in DELAYS_MS.into_iter().flat_map(|delay_ms| [(delay_ms, false), (delay_ms, true)]) {
+        let how = format!("{delay_ms} ms, forgets first: {forgets_first}");
+        copy(&kept, &data);
+        let forget = || {
+            let mut command = eddy(["forget", "reddit:ADA_unique_9f3", "--data-dir"]);
+            command.arg(&data).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+        };
+        let pause = || std::thread::sleep(Duration::from_millis(delay_ms));
+        let (forgets, works) = if forgets_first {
+            let forgets = forget();
+            pause();
+            (forgets, party.start())
+        } else {
+            let works = party.start();
+            pause();
+            (forget(), works)
+        };
+        let (forgot, worked) = (Ran::wait(forgets), wait(works));
+        assert!([0, 2, 3].contains(&forgot.code), "{how}: {} {}", forgot.code, forgot.stderr);
+        let works_well = worked.iter().all(|ran| ran.code == 0);
+        met[0] += usize::from(forgot.code == 0);
+        met[1] += usize::from(works_well);
+        if forgot.code == 0 {
+            assert_eq!(traces(&data), Vec::<String>::new(), "{how}");
+            if works_well {
+                // It was through before, or began after that.
+                assert!(differs(&party, &dir).is_none() || differs(&party, &whole).is_none(), "{how}");
+            }
+        } else {
+            Ran::wait(forget()).ends(0);
+        }
+        wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
+        assert_eq!((traces(&data), differs(&party, &dir)), (vec![], None), "{how}");
+    }
+    println!("of {} forgets {} went ahead, and {} starts", 2 * DELAYS_MS.len(), met[0], met[1]);
+}
+
 #[test]
 fn a_cluster_that_is_at_work_is_to_be_stopped_first() {
     let mut history = history(17, 60_000, 9_000);

@@ -17,7 +17,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,10 @@ use crate::files::{File, Files, Open};
 
 /// Beats in a lease.
 pub(in crate::work) const BEATS: u32 = 4;
+/// How long others wait for one that edits a state and says nothing.
+pub(in crate::work) const EDIT_LEASE: Duration = Duration::from_secs(30);
+/// How often who holds one looks whether all is done.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The lease of a holder who came to say nothing.
 const LEASE_UNKNOWN: Duration = Duration::from_secs(30);
 /// What a claim says is written over at once: it is as long as this, with blanks.
@@ -68,6 +73,17 @@ pub(super) fn newest(files: &dyn Files, folder: &Path) -> io::Result<u64> {
 pub(super) fn of_newest(files: &dyn Files, folder: &Path) -> Option<u64> {
     let newest = newest(files, folder).ok()?;
     files.open(&path(folder, newest), Open::Read).is_ok().then_some(newest)
+}
+
+/// The process on this machine that has the newest claim, whether it is at work or frozen.
+pub(super) fn holder_here(files: &dyn Files, folder: &Path) -> io::Result<Option<u32>> {
+    let file = match files.open(&path(folder, newest(files, folder)?), Open::Write) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let holder: Option<Holder> = serde_json::from_slice(&crate::files::read_all(&*file)?).ok();
+    let here = holder.filter(|holder| !holder.released && holder.boot == files.boot());
+    here.map_or(Ok(None), |holder| Ok((!file.try_lock()?).then_some(holder.pid)))
 }
 
 impl Claim {
@@ -119,6 +135,29 @@ impl Claim {
     pub fn check(&self) -> Result<(), Error> {
         let newest = newest(&*self.files, &self.folder).map_err(not_claimed(&self.folder))?;
         if newest > self.generation { Err(superseded(&self.folder)) } else { Ok(()) }
+    }
+
+    /// Does something while nobody else begins; then nobody has to wait for it any more. (Its lease is [`EDIT_LEASE`].)
+    pub fn hold<T>(&self, work: impl FnOnce() -> T) -> T {
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut last = Instant::now();
+                while !ended.load(Ordering::Acquire) {
+                    std::thread::sleep(LOOK_EVERY);
+                    if last.elapsed() > EDIT_LEASE / BEATS {
+                        last = Instant::now();
+                        // A later claim is found by whoever tells something.
+                        let _ = self.beat();
+                        let _ = self.there.as_ref().map(|there| there.beat());
+                    }
+                }
+            });
+            let done = work();
+            ended.store(true, Ordering::Release);
+            self.release();
+            done
+        })
     }
 
     /// Says that nobody has to wait for this one any more.

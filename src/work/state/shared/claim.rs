@@ -106,7 +106,9 @@ impl Shared {
             if *first.get_or_insert_with(|| (newest, bytes.clone())) != (newest, bytes) {
                 let pid = holder.map_or(0, |holder| holder.pid);
                 let what = format!("{} is in use by a cluster whose process 0 (pid {pid}, where it runs) is alive", self.url);
-                return Err(cli::Error::Usage(format!("{what}: stop it, choose another store, or take it over with --take-over")));
+                return Err(cli::Error::Usage(format!(
+                    "{what}: stop it, choose another store, or take it over with `eddy work --take-over`"
+                )));
             }
             if System.monotonic_ms().abs_diff(began_ms) > holder.map_or(LEASE_UNKNOWN_MS, |holder| holder.lease_ms) {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! A state that is edited, since a user is forgotten: the mirror is made anew from it, and holds no byte of before.
+//! A state that is edited, since a user is forgotten: where it has a mirror that is made anew from it, and holds no byte of before.
 //!
 //! ```text
 //!   a generation is begun, which fences all others --> the folder is edited --> the list of who is forgotten --> what it goes on from, its manifest
@@ -9,33 +9,36 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use super::super::{BEATS, Claim, Job, State, begin, taken_folder};
+use super::super::{EDIT_LEASE, Job, State, begin, claim, taken_folder};
 use super::ship::{PIECE_BYTES, Shipper};
 use super::{Error, Shared, names};
 use crate::cli;
 use crate::files::{self, File, Open, read_exact_at};
 use crate::pause;
 
-/// How long another start waits for one that says nothing.
-const LEASE: Duration = Duration::from_secs(30);
-/// How often who beats looks whether all is done.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// Edits a folder that nobody else has, and its mirror with it.
-pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Result<T, cli::Error>) -> Result<T, cli::Error> {
-    let (files, shared) = (files::disk(), Arc::new(Shared::open(url, folder)?));
-    let failed = |e| cli::Error::failed(format!("{} cannot be made", folder.display()), e);
-    files.make_folder(folder).map_err(failed)?;
-    shared.agree(&*files, folder)?;
-    let last = match shared.ahead(&*files, folder)? {
-        Some(ahead) => Some(ahead),
-        None => begin::last(&*files, folder)?,
+/// Edits a folder that nobody else has, and its mirror with it, where it is to have one.
+pub(crate) fn edit<T>(folder: &Path, url: Option<&str>, edit: impl FnOnce() -> Result<T, cli::Error>) -> Result<T, cli::Error> {
+    let (files, shared) = (files::disk(), url.map(|url| Shared::open(url, folder).map(Arc::new)).transpose()?);
+    let mut ahead = None;
+    if let Some(shared) = &shared {
+        files.make_folder(folder).map_err(|e| cli::Error::failed(format!("{} cannot be made", folder.display()), e))?;
+        shared.agree(&*files, folder)?;
+        ahead = shared.ahead(&*files, folder)?;
+    }
+    let last = if ahead.is_some() { ahead } else { begin::last(&*files, folder)? };
+    let none = || {
+        let there = url.map_or(String::new(), |url| format!(", nor does {url}"));
+        cli::Error::Usage(format!("{} holds no state of a cluster{there}", folder.display()))
     };
-    let none = || cli::Error::Usage(format!("neither {} nor {url} holds a state of a cluster", folder.display()));
     let last = last.ok_or_else(none)?;
+    // Whoever is frozen must not be superseded for this.
+    if let Some(pid) =
+        claim::holder_here(&*files, folder).map_err(|e| cli::Error::failed(format!("{} cannot be read", folder.display()), e))?
+    {
+        let what = format!("a cluster is at work in {}, with process {pid} on this machine", folder.display());
+        return Err(cli::Error::Usage(format!("{what}: stop all of it first; nothing has been forgotten")));
+    }
     // It reads nothing: what it is begun for is that others are not at work.
     let job = Job {
         processes: 1,
@@ -45,36 +48,19 @@ pub(crate) fn edit_there<T>(folder: &Path, url: &str, edit: impl FnOnce() -> Res
         retention: last.retention,
         output: None,
         rebuild: false,
-        shared: Some(Arc::clone(&shared)),
+        shared: shared.clone(),
     };
-    let (state, claim) = State::begin(&files, folder, &job, LEASE, false, &mut || Ok(()))?;
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| beat(&claim, &ended));
+    let (state, claim) = State::begin(&files, folder, &job, EDIT_LEASE, false, &mut || Ok(()))?;
+    claim.hold(|| {
+        let Some(shared) = &shared else { return edit() };
         // If we crash after this, nobody works with the mirror until it is done.
-        let begun = shared.is_being_edited(true).map_err(shared.failed());
-        let done = begun.and_then(|()| edit()).and_then(|done| {
-            pause::at("edited");
-            let mut shipper = Shipper::new(&shared, &state, 0, None);
-            anew(&mut shipper).and_then(|()| shared.is_being_edited(false)).map(|()| done).map_err(shared.failed())
-        });
-        ended.store(true, Ordering::Release);
-        claim.release();
-        done
+        shared.is_being_edited(true).map_err(shared.failed())?;
+        let done = edit()?;
+        pause::at("edited");
+        let mut shipper = Shipper::new(shared, &state, 0, None);
+        anew(&mut shipper).and_then(|()| shared.is_being_edited(false)).map_err(shared.failed())?;
+        Ok(done)
     })
-}
-
-fn beat(claim: &Claim, ended: &AtomicBool) {
-    let mut last = Instant::now();
-    while !ended.load(Ordering::Acquire) {
-        std::thread::sleep(LOOK_EVERY);
-        if last.elapsed() > LEASE / BEATS {
-            last = Instant::now();
-            // A later claim is found before the manifest goes.
-            let _ = claim.beat();
-            let _ = claim.there.as_ref().map(|there| there.beat());
-        }
-    }
 }
 
 fn anew(shipper: &mut Shipper) -> Result<(), Error> {

@@ -80,7 +80,7 @@ fn said(update: u64, message: u64, user: u64, at: i64, to: Option<u64>, text: &s
     let to = to.map(|to| format!(r#","reply_to_message":{{"message_id":{to},"date":{at},{chat}}}"#)).unwrap_or_default();
     let edit = edited.map(|edited| format!(r#","edit_date":{edited}"#)).unwrap_or_default();
     let what = if edited.is_some() { "edited_message" } else { "message" };
-    let from = (user > 0).then(|| format!(r#","from":{{"id":{user},"is_bot":false,"first_name":"f"}}"#)).unwrap_or_default();
+    let from = if user > 0 { format!(r#","from":{{"id":{user},"is_bot":false,"first_name":"f"}}"#) } else { String::new() };
     format!(r#"{{"update_id":{update},"{what}":{{"message_id":{message},"date":{at},{chat}{from}{to}{edit},"text":"{text}"}}}}"#)
 }
 

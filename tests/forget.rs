@@ -4,7 +4,7 @@ mod broken;
 mod killed;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,27 @@ fn packed(party: &mut Party, lines: &[(bool, String)]) {
     for (n, lines) in lines.chunks(lines.len() / 2 + 1).enumerate() {
         party.files.push(party.place.file(&format!("{n}.gz"), gzip(&bytes(lines))));
     }
+}
+
+/// A cluster of these records that is mirrored: its folder and the store, and the store's address.
+fn mirrored(lines: &[(bool, String)]) -> (Party, [PathBuf; 2], String) {
+    let mut party = Party::new(2);
+    packed(&mut party, lines);
+    let folders = ["data", "store"].map(|name| party.place.path(name));
+    let url = format!("file://{}", folders[1].display());
+    party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", "2", "--shared", &url]
+        .map(str::to_owned)
+        .to_vec();
+    (party, folders, url)
+}
+
+/// The tables of those that are not the user's.
+fn of_others(lines: &[(bool, String)], arguments: &[&str]) -> TempDir {
+    let dir = TempDir::new().expect("a folder");
+    let file = dir.path().join("others.ndjson");
+    write(&file, lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
+    Ran::of(eddy(["replay", "--output"]).args([dir.path(), &file]).args(arguments)).ends(0);
+    dir
 }
 
 /// Files under a folder that hold the user's name or words, in any case.
@@ -281,9 +302,7 @@ fn a_cluster_forgets_a_user_and_old_records_stay_dead() {
     party.files.push(party.place.file("again.gz", gzip(&bytes(&lines))));
     run(&party);
     assert_eq!(traces(&data), Vec::<String>::new());
-    let dir = TempDir::new().expect("a folder");
-    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
-    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    let dir = of_others(&lines, &[]);
     for view in eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name) {
         assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}");
     }
@@ -326,9 +345,7 @@ fn a_cluster_that_seals_forgets(more: u32, is_mirrored: bool) {
     }
     run(&mut party, all.len(), "2");
     assert_eq!(all_traces(), Vec::<String>::new());
-    let dir = TempDir::new().expect("a folder");
-    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
-    Ran::of(eddy(["replay", "--output"]).args([dir.path(), &dir.path().join("others.ndjson")]).args(RETENTION)).ends(0);
+    let dir = of_others(&lines, &RETENTION);
     // Sums of the community are what they were; whatever is said of users is as if this one had never been.
     for view in ["users", "user_hours", "sessions", "top_users", "replies", "messages", "user_names"] {
         assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}");
@@ -348,14 +365,8 @@ fn a_store_forgets_a_user_whose_messages_are_sealed() {
 
 #[test]
 fn a_store_that_mirrors_a_cluster_forgets_a_user_too() {
-    let mut party = Party::new(2);
     let lines = lines();
-    packed(&mut party, &lines);
-    let (data, store) = (party.place.path("data"), party.place.path("store"));
-    let url = format!("file://{}", store.display());
-    party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", "2", "--shared", &url]
-        .map(str::to_owned)
-        .to_vec();
+    let (mut party, [data, store], url) = mirrored(&lines);
     let run = |party: &Party| wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
     run(&party);
     // Again, so that there is more than one generation.
@@ -382,9 +393,7 @@ fn a_store_that_mirrors_a_cluster_forgets_a_user_too() {
     party.files.push(party.place.file("again.gz", gzip(&bytes(&lines))));
     run(&party);
     assert_eq!([traces(&data), traces(&store)].concat(), Vec::<String>::new());
-    let dir = TempDir::new().expect("a folder");
-    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
-    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    let dir = of_others(&lines, &[]);
     for view in eddy_dataflows::VIEWS.iter().map(|definition| definition.view.name) {
         assert_eq!(table(&party.place.out(), view), table(dir.path(), view), "{view}");
     }

@@ -52,6 +52,7 @@
 
 mod begin;
 mod claim;
+mod edit;
 mod position;
 mod recover;
 mod shared;
@@ -79,9 +80,9 @@ use crate::replay::input_of_spool;
 use crate::{pause, record};
 pub(super) use begin::Job;
 pub(super) use claim::{BEATS, Claim};
-use claim::{EDIT_LEASE, Standing, Watch};
+use claim::{Standing, Watch};
+pub(crate) use edit::edit;
 pub(super) use position::{Position, Reached};
-pub(crate) use shared::edit;
 pub(super) use shared::{Mirror, Shared, Shipper, Work};
 
 /// Of manifests: 3 where messages are sealed, else 2; 1 had no snapshots. What is newer is refused.

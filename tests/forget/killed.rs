@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{bytes, lines, packed, table, traces, write};
+use super::{bytes, lines, mirrored, of_others, packed, table, traces};
 use crate::cluster::durable::{history, wait_for_work};
 use crate::cluster::fence::is_stopped;
 use crate::cluster::party::{Party, signal, wait};
@@ -39,23 +39,16 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_forget_that_is_killed_on_the_way_is_finished_by_the_same_command() {
-    let (mut party, lines) = (Party::new(2), lines());
-    packed(&mut party, &lines);
+    let lines = lines();
+    let (mut party, [data, store], url) = mirrored(&lines);
     let at = |party: &Party, name: &str| party.place.path(name);
-    let (data, store) = (at(&party, "data"), at(&party, "store"));
-    let url = format!("file://{}", store.display());
-    party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096", "--workers", "2", "--shared", &url]
-        .map(str::to_owned)
-        .to_vec();
     let run = |party: &Party| wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
     // Twice, so that there is more than one generation.
     run(&party);
     run(&party);
     let kept = [(data.clone(), at(&party, "kept-data")), (store.clone(), at(&party, "kept-store"))];
     kept.iter().for_each(|(folder, kept)| copy(folder, kept));
-    let dir = TempDir::new().expect("a folder");
-    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
-    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    let dir = of_others(&lines, &[]);
     party.files.push(party.place.file("again.gz", gzip(&bytes(&lines))));
     for step in STEPS {
         kept.iter().for_each(|(folder, kept)| copy(kept, folder));
@@ -90,9 +83,7 @@ fn of_a_forget_and_a_start_at_once_one_waits_or_is_refused() {
     party.arguments = ["--state", "durable", "--tick-records-max", "40", "--snapshot-bytes", "4096"].map(str::to_owned).to_vec();
     wait(party.start()).into_iter().for_each(|ran| drop(ran.ends(0)));
     copy(&data, &kept);
-    let dir = TempDir::new().expect("a folder");
-    write(&dir.path().join("others.ndjson"), lines.iter().filter(|(is_users, _)| !is_users).map(|(_, line)| line.clone()));
-    Ran::of(eddy(["replay", "--output"]).arg(dir.path()).arg(dir.path().join("others.ndjson"))).ends(0);
+    let dir = of_others(&lines, &[]);
     let again = party.place.file("again.gz", gzip(&bytes(&lines)));
     party.files.push(again);
     // (What came twice counts once.)

@@ -77,13 +77,30 @@ pub(super) fn of_newest(files: &dyn Files, folder: &Path) -> Option<u64> {
 
 /// The process on this machine that has the newest claim, whether it is at work or frozen.
 pub(super) fn holder_here(files: &dyn Files, folder: &Path) -> io::Result<Option<u32>> {
-    let file = match files.open(&path(folder, newest(files, folder)?), Open::Write) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let holder: Option<Holder> = serde_json::from_slice(&crate::files::read_all(&*file)?).ok();
+    let Some(Seen { file, holder, .. }) = Seen::look(files, folder, newest(files, folder)?)? else { return Ok(None) };
     let here = holder.filter(|holder| !holder.released && holder.boot == files.boot());
     here.map_or(Ok(None), |holder| Ok((!file.try_lock()?).then_some(holder.pid)))
+}
+
+/// A claim as it stands.
+struct Seen {
+    file: Arc<dyn File>,
+    bytes: Vec<u8>,
+    /// None: it came to say nothing.
+    holder: Option<Holder>,
+}
+
+impl Seen {
+    /// None: its file is not there.
+    fn look(files: &dyn Files, folder: &Path, generation: u64) -> io::Result<Option<Seen>> {
+        let file = match files.open(&path(folder, generation), Open::Write) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let bytes = crate::files::read_all(&*file)?;
+        let holder = serde_json::from_slice(&bytes).ok();
+        Ok(Some(Seen { file, bytes, holder }))
+    }
 }
 
 impl Claim {
@@ -193,12 +210,7 @@ impl Watch {
     /// `now_ms`: of a monotonic clock.
     pub fn look(&mut self, files: &dyn Files, folder: &Path, now_ms: i64) -> io::Result<Standing> {
         let newest = newest(files, folder)?;
-        let file = match files.open(&path(folder, newest), Open::Write) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Standing::Free),
-            file => file?,
-        };
-        let bytes = crate::files::read_all(&*file)?;
-        let holder: Option<Holder> = serde_json::from_slice(&bytes).ok();
+        let Some(Seen { file, bytes, holder }) = Seen::look(files, folder, newest)? else { return Ok(Standing::Free) };
         if let Some(holder) = &holder
             && (holder.released || (holder.boot == files.boot() && file.try_lock()?))
         {

@@ -83,7 +83,6 @@ use crate::cli::{self, chain};
 use crate::engine::durable;
 use crate::record;
 pub(in crate::work) use claim::Claim;
-pub(crate) use edit::edit;
 pub(super) use lineage::belongs;
 pub(in crate::work) use mirror::{Mirror, Work};
 pub(in crate::work) use ship::Shipper;

@@ -1,8 +1,7 @@
-//! A state that is edited, since a user is forgotten: where it has a mirror that is made anew from it, and holds no byte of before.
+//! A mirror whose state is edited: it is made anew from that, and holds no byte of before.
 //!
 //! ```text
-//!   a generation is begun, which fences all others --> the folder is edited --> the list of who is forgotten --> what it goes on from, its manifest
-//!                                                                           --> texts are written over --> what is older is removed
+//!   the folder is edited --> the list of who is forgotten --> what it goes on from, its manifest --> texts are written over --> what is older is removed
 //! ```
 //!
 //! If we crash in between, one generation or the other is there, whole; the same once more does the rest.
@@ -10,57 +9,24 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::{EDIT_LEASE, Job, State, begin, claim, taken_folder};
+use super::super::{State, taken_folder};
 use super::ship::{PIECE_BYTES, Shipper};
 use super::{Error, Shared, names};
 use crate::cli;
-use crate::files::{self, File, Open, read_exact_at};
+use crate::files::{File, Open, read_exact_at};
 use crate::pause;
 
-/// Edits a folder that nobody else has, and its mirror with it, where it is to have one.
-pub(crate) fn edit<T>(folder: &Path, url: Option<&str>, edit: impl FnOnce() -> Result<T, cli::Error>) -> Result<T, cli::Error> {
-    let (files, shared) = (files::disk(), url.map(|url| Shared::open(url, folder).map(Arc::new)).transpose()?);
-    let mut ahead = None;
-    if let Some(shared) = &shared {
-        files.make_folder(folder).map_err(|e| cli::Error::failed(format!("{} cannot be made", folder.display()), e))?;
-        shared.agree(&*files, folder)?;
-        ahead = shared.ahead(&*files, folder)?;
-    }
-    let last = if ahead.is_some() { ahead } else { begin::last(&*files, folder)? };
-    let none = || {
-        let there = url.map_or(String::new(), |url| format!(", nor does {url}"));
-        cli::Error::Usage(format!("{} holds no state of a cluster{there}", folder.display()))
-    };
-    let last = last.ok_or_else(none)?;
-    // Whoever is frozen must not be superseded for this.
-    if let Some(pid) =
-        claim::holder_here(&*files, folder).map_err(|e| cli::Error::failed(format!("{} cannot be read", folder.display()), e))?
-    {
-        let what = format!("a cluster is at work in {}, with process {pid} on this machine", folder.display());
-        return Err(cli::Error::Usage(format!("{what}: stop all of it first; nothing has been forgotten")));
-    }
-    // It reads nothing: what it is begun for is that others are not at work.
-    let job = Job {
-        processes: 1,
-        workers: 1,
-        files: last.files,
-        record_bytes_max: last.record_bytes_max,
-        retention: last.retention,
-        output: None,
-        rebuild: false,
-        shared: shared.clone(),
-    };
-    let (state, claim) = State::begin(&files, folder, &job, EDIT_LEASE, false, &mut || Ok(()))?;
-    claim.hold(|| {
-        let Some(shared) = &shared else { return edit() };
+impl Shared {
+    /// Has the folder of a generation edited that was begun for it, and makes its mirror anew.
+    pub fn edit<T>(self: &Arc<Self>, state: &State, edit: impl FnOnce() -> Result<T, cli::Error>) -> Result<T, cli::Error> {
         // If we crash after this, nobody works with the mirror until it is done.
-        shared.is_being_edited(true).map_err(shared.failed())?;
+        self.is_being_edited(true).map_err(self.failed())?;
         let done = edit()?;
         pause::at("edited");
-        let mut shipper = Shipper::new(shared, &state, 0, None);
-        anew(&mut shipper).and_then(|()| shared.is_being_edited(false)).map_err(shared.failed())?;
+        let mut shipper = Shipper::new(self, state, 0, None);
+        anew(&mut shipper).and_then(|()| self.is_being_edited(false)).map_err(self.failed())?;
         Ok(done)
-    })
+    }
 }
 
 fn anew(shipper: &mut Shipper) -> Result<(), Error> {

@@ -126,8 +126,33 @@ fn start(files: &Arc<dyn Files>, shared: &Arc<Shared>, processes: usize, retenti
 struct Cluster {
     state: State,
     processes: Vec<Process>,
+    generation: Generation,
+}
+
+/// What is in the store of a generation as a whole.
+#[derive(Default)]
+struct Generation {
     is_committed: bool,
     is_swept: bool,
+}
+
+impl Generation {
+    /// As process 0's `Mirror` does it, once all have shipped. `checks`: whether there is a later claim.
+    fn commit(&mut self, shipper: &Shipper, checks: bool) -> Result<(), Error> {
+        if !self.is_committed {
+            if checks {
+                shipper.commit()?
+            } else {
+                shipper.put_manifest()?
+            }
+            self.is_committed = true;
+        }
+        if !self.is_swept {
+            shipper.sweep()?;
+            self.is_swept = true;
+        }
+        Ok(())
+    }
 }
 
 struct Process {
@@ -154,7 +179,7 @@ impl Cluster {
             let written = state.manifest.generation * 1_000;
             Process { journal, snapshots, shipper, written, shipped: 0 }
         };
-        Cluster { processes: (0..processes).map(process).collect(), state, is_committed: false, is_swept: false }
+        Cluster { processes: (0..processes).map(process).collect(), state, generation: Generation::default() }
     }
 
     /// Does something. `checks`: whether there is a later claim; else as who was frozen after it had looked.
@@ -164,7 +189,7 @@ impl Cluster {
             0..4 => self.write(number),
             4..6 => self.ship(number, checks)?,
             _ => {
-                let upto = self.processes.iter().map(|process| process.shipped).min().filter(|_| self.is_committed);
+                let upto = self.processes.iter().map(|process| process.shipped).min().filter(|_| self.generation.is_committed);
                 let Process { snapshots, journal, .. } = &mut self.processes[number];
                 // Its folder may have been taken.
                 let _ = snapshots.take(journal, upto.unwrap_or(0), None);
@@ -204,20 +229,7 @@ impl Cluster {
         if number > 0 || self.processes.iter().any(|process| process.shipped == 0) {
             return Ok(());
         }
-        let shipper = &self.processes[0].shipper;
-        if !self.is_committed {
-            if checks {
-                shipper.commit()?
-            } else {
-                shipper.put_manifest()?
-            }
-            self.is_committed = true;
-        }
-        if !self.is_swept {
-            shipper.sweep()?;
-            self.is_swept = true;
-        }
-        Ok(())
+        self.generation.commit(&self.processes[0].shipper, checks)
     }
 
     fn ship_all(&mut self) {

@@ -156,8 +156,7 @@ struct Cluster {
     model: Model,
     safe: Safe,
     processes: Vec<Process>,
-    is_committed: bool,
-    is_swept: bool,
+    generation: Generation,
 }
 
 struct Process {
@@ -195,7 +194,7 @@ impl Cluster {
         let state = start(files, shared, processes, retention());
         let all = (0..processes).map(|process| Process::start(&state, shared, process)).collect();
         let safe = Safe::new(processes);
-        let mut cluster = Cluster { state, model: Model::default(), safe, processes: all, is_committed: false, is_swept: false };
+        let mut cluster = Cluster { state, model: Model::default(), safe, processes: all, generation: Generation::default() };
         let mut said = vec![];
         cluster.model = Model::of(&cluster.state, |tick, of_tick| said.push((tick, of_tick)));
         said.into_iter().for_each(|(tick, said)| cluster.say(tick, &said));
@@ -277,25 +276,12 @@ impl Cluster {
         if number > 0 || self.safe.least() == 0 {
             return Ok(());
         }
-        let shipper = &self.processes[0].shipper;
-        if !self.is_committed {
-            if checks {
-                shipper.commit()?
-            } else {
-                shipper.put_manifest()?
-            }
-            self.is_committed = true;
-        }
-        if !self.is_swept {
-            shipper.sweep()?;
-            self.is_swept = true;
-        }
-        Ok(())
+        self.generation.commit(&self.processes[0].shipper, checks)
     }
 
     /// As processes do it now and then, with what they tell each other.
     fn look(&mut self) {
-        if self.is_committed {
+        if self.generation.is_committed {
             self.safe.all(self.safe.least());
         }
         self.processes.iter().enumerate().for_each(|(number, process)| self.safe.took(number, process.together.took()));

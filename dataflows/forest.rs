@@ -69,6 +69,11 @@ enum Kind {
 const PLACE_SHIFT: u32 = 3;
 const KIND_BITS: u32 = 3 << 1;
 
+/// How many conversations ahead `end` asks for memory.
+const AHEAD: usize = 8;
+/// Room for changed ones that is kept from tick to tick.
+const CHANGED_KEPT: usize = 1 << 16;
+
 #[derive(Clone, Copy)]
 struct Conversation {
     key: u64,
@@ -79,6 +84,8 @@ struct Conversation {
     nodes: u32,
     /// Those of them that are in `taken`.
     taken: u32,
+    /// It is in `Forest::changed`.
+    is_changed: bool,
 }
 
 impl Conversation {
@@ -97,6 +104,7 @@ impl Conversation {
 /// - **Depth.** A submission is 0. A comment without a parent, or whose parent is not held in the same conversation, is 1.
 ///   Any other is its parent's depth + 1. A comment on a cycle of parents, or that hangs off one, has none.
 /// - **Sealing.** A sealed message is not held any more, but its children keep the depths that they have for as long as they name it.
+/// - **Changes.** `end` says each conversation once whose depth is not what it was at the last one, and maybe others.
 /// - **Order.** `depth` depends on the seats that are set now, not on the order in which they were.
 /// - **Cost.** `set` is O(log n) amortised in the messages of the conversation, whatever their shape and whatever the
 ///   change; a single one may cost O(n) after n cheap ones. `depth` is O(1).
@@ -110,6 +118,9 @@ pub struct Forest {
     closing: BTreeMap<u32, u32>,
     /// A child of a sealed message -> that message.
     taken: HashMap<u32, u64, foldhash::fast::FixedState>,
+    /// Keys of the conversations that may have changed since the last `end`, and the depth that each had then. One that was removed and came back
+    /// is there twice.
+    changed: Vec<(u64, Option<u32>)>,
     held: usize,
 }
 
@@ -129,6 +140,7 @@ impl Forest {
             by_message: Index::new(),
             closing: BTreeMap::new(),
             taken: HashMap::default(),
+            changed: vec![],
             held: 0,
         }
     }
@@ -144,8 +156,40 @@ impl Forest {
 
     /// The greatest depth of a live message in `conversation`.
     pub fn depth(&self, conversation: u64) -> Option<u32> {
-        let top = self.conversations[self.find_conversation(conversation)?].top;
+        self.depth_of(self.find_conversation(conversation)?)
+    }
+
+    fn depth_of(&self, place: u32) -> Option<u32> {
+        let top = self.conversations[place].top;
         if top == NIL { None } else { self.nodes.high(top) }
+    }
+
+    /// Says each conversation that was touched since the last time, with its depth then and now.
+    pub fn end(&mut self, mut say: impl FnMut(u64, Option<u32>, Option<u32>)) {
+        for at in 0..self.changed.len() {
+            if let Some((ahead, _)) = self.changed.get(at + AHEAD) {
+                self.by_key.fetch(hash(0, *ahead));
+            }
+            let (key, before) = self.changed[at];
+            let now = match self.find_conversation(key) {
+                // It was said by where it stands first.
+                Some(place) if !std::mem::take(&mut self.conversations[place].is_changed) => continue,
+                place => place.and_then(|place| self.depth_of(place)),
+            };
+            say(key, before, now);
+        }
+        self.changed.clear();
+        // A tick that was larger than most need not be remembered.
+        self.changed.shrink_to(CHANGED_KEPT);
+    }
+
+    /// A conversation is about to change.
+    fn touch(&mut self, place: u32) {
+        let conversation = &mut self.conversations[place];
+        if !std::mem::replace(&mut conversation.is_changed, true) {
+            let key = conversation.key;
+            self.changed.push((key, self.depth_of(place)));
+        }
     }
 
     /// Sets (or with `None` removes) the seat of `message` in `conversation`; any seat of it there is replaced.
@@ -158,6 +202,7 @@ impl Forest {
             None => {
                 let Some(conversation) = self.find_conversation(conversation) else { return };
                 let Some(node) = self.find_node(conversation, message) else { return };
+                self.touch(conversation);
                 self.unseat(conversation, node);
             }
         }
@@ -180,6 +225,7 @@ impl Forest {
     /// answer is the depth that it had.
     pub fn seal(&mut self, conversation: u64, message: u64, mut taken: impl FnMut(u64, Option<u32>)) -> Option<u32> {
         let place = self.find_conversation(conversation)?;
+        self.touch(place);
         let node = self.find_node(place, message).filter(|&node| self.kind(node) != Kind::Missing)?;
         let depth = if self.access(place, node) { u32::try_from(self.nodes.depth(node)).ok() } else { None };
         while let Some(child) = self.first_child(place, node) {
@@ -235,6 +281,7 @@ impl Forest {
     pub fn set_live(&mut self, conversation: u64, message: u64, is_live: bool) {
         let conversation = self.find_conversation(conversation).expect("the conversation is held");
         let node = self.find_node(conversation, message).expect("the message is held");
+        self.touch(conversation);
         if !self.nodes.set_live(node, is_live) {
             self.access(conversation, node);
             let tag = self.nodes.node(node).tag;
@@ -489,12 +536,16 @@ impl Forest {
         self.by_key.find(hash(0, key), |place| self.conversations[place].key == key)
     }
 
+    /// The conversation, made where there is none, about to be changed.
     fn ensure_conversation(&mut self, key: u64) -> u32 {
         if let Some(place) = self.find_conversation(key) {
+            self.touch(place);
             return place;
         }
-        let place = self.conversations.insert(Conversation { key, top: NIL, last_root: NIL, nodes: 0, taken: 0 });
+        let new = Conversation { key, top: NIL, last_root: NIL, nodes: 0, taken: 0, is_changed: false };
+        let place = self.conversations.insert(new);
         self.by_key.insert(hash(0, key), place);
+        self.touch(place);
         place
     }
 
@@ -580,9 +631,24 @@ mod tests {
         Some(Seat { parent, submission: random.one_in(12), live: !random.one_in(4) })
     }
 
+    /// What is said of depths; each as it was said before, and once a tick where it is another.
+    fn end(forest: &mut Forest, said: &mut BTreeMap<u64, u32>) {
+        let mut changed = BTreeSet::new();
+        forest.end(|key, before, now| {
+            if before == now {
+                return;
+            }
+            assert!(changed.insert(key), "conversation {key} twice");
+            let was = if let Some(now) = now { said.insert(key, now) } else { said.remove(&key) };
+            assert_eq!(was, before, "conversation {key}");
+        });
+        forest.end(|key, _, _| panic!("conversation {key} is said to be changed"));
+    }
+
     fn check(seed: u64, steps: usize, messages: u64, conversations: u64) {
         let mut random = Random(seed);
         let (mut forest, mut seats) = (Forest::new(), Seats::new());
+        let mut said = BTreeMap::new();
         for step in 0..steps {
             let (conversation, message) = (random.below(conversations), random.below(messages));
             let mut seat = random_seat(&mut random, messages);
@@ -603,6 +669,11 @@ mod tests {
                 let (found, expected) = (forest.depth(conversation), naive_depth(&seats, conversation));
                 let again = format!("check({seed}, {steps}, {messages}, {conversations})");
                 assert_eq!(found, expected, "conversation {conversation} after step {step} of {again}");
+            }
+            if random.one_in(4) {
+                end(&mut forest, &mut said);
+                let depths = (0..conversations).filter_map(|key| Some((key, naive_depth(&seats, key)?))).collect();
+                assert_eq!(said, depths, "said by step {step} of seed {seed}");
             }
             assert_eq!(forest.len(), seats.len(), "seed {seed}");
         }

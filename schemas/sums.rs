@@ -15,7 +15,11 @@
 //! 1. Merging is associative: facts may be merged in any groups that keep their order.
 //! 2. The numbers of kinds are for ever; whoever holds facts says which format they have.
 
+mod sorted;
+
 use std::cmp::Ordering;
+
+pub use sorted::{Sorted, empty};
 
 use crate::parse::known::Known;
 use crate::stored::{self, Malformed, Reader};
@@ -153,6 +157,19 @@ pub fn split(facts: &[u8]) -> Result<(Fact<'_>, &[u8]), Malformed> {
     let mut fact = Reader::new(reader.slice()?);
     let (kind, key) = (Kind::of(fact.byte()?)?, fact.slice()?);
     Ok((Fact { kind, key, value: fact.rest() }, reader.rest()))
+}
+
+/// Some facts, one after the other, that were split before.
+pub struct Facts<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for Facts<'a> {
+    type Item = Fact<'a>;
+
+    fn next(&mut self) -> Option<Fact<'a>> {
+        let (fact, rest) = (!self.0.is_empty()).then(|| split(self.0).expect("split before"))?;
+        self.0 = rest;
+        Some(fact)
+    }
 }
 
 /// Appends a fact.
@@ -415,35 +432,6 @@ pub fn merge(kind: Kind, older: &[u8], newer: &[u8], known: &mut Known, out: &mu
     newer.end()
 }
 
-/// Facts in order, each key once: what many facts come to.
-///
-/// # Contract
-/// - **Order.** Facts of one key are merged in the order in which they stand.
-pub fn sorted(facts: &[u8], known: &mut Known) -> Result<Vec<u8>, Malformed> {
-    let mut all = vec![];
-    let mut rest = facts;
-    while !rest.is_empty() {
-        let (fact, after) = split(rest)?;
-        all.push(fact);
-        rest = after;
-    }
-    // (Stable.)
-    all.sort_by(|a, b| (a.kind, a.key).cmp(&(b.kind, b.key)));
-    let mut out = Vec::with_capacity(facts.len());
-    let (mut value, mut merged) = (vec![], vec![]);
-    for of_key in all.chunk_by(|a, b| (a.kind, a.key) == (b.kind, b.key)) {
-        value.clear();
-        value.extend_from_slice(of_key[0].value);
-        for newer in &of_key[1..] {
-            merged.clear();
-            merge(newer.kind, &value, newer.value, known, &mut merged)?;
-            std::mem::swap(&mut value, &mut merged);
-        }
-        fact(Fact { value: &value, ..of_key[0] }, &mut out);
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -460,7 +448,7 @@ mod tests {
         MessageId::topic(Name::of("telegram:-100123"), 0)
     }
 
-    fn names(at: i64, message: i64, name: &str) -> Vec<u8> {
+    pub(super) fn names(at: i64, message: i64, name: &str) -> Vec<u8> {
         let message = MessageId::telegram(Name::of("telegram:-100123"), message);
         let naming = Naming { at, message, name: Some(Name::of(name)) };
         one(Kind::CommunityNames, |key| key.name(Name::of("telegram:-100123")), |left| left.naming(Some(naming)))
@@ -476,7 +464,7 @@ mod tests {
         out
     }
 
-    fn users(messages: i64, first: i64, last: i64) -> Vec<u8> {
+    pub(super) fn users(messages: i64, first: i64, last: i64) -> Vec<u8> {
         one(
             Kind::Users,
             |key| key.name(ada()),
@@ -485,7 +473,7 @@ mod tests {
     }
 
     /// Some of each way to merge, as the golden file has them.
-    fn some() -> Vec<u8> {
+    pub(super) fn some() -> Vec<u8> {
         let conversation = |depth: Option<i64>, community: &str| {
             let community = Name::of(community);
             one(
@@ -523,7 +511,9 @@ mod tests {
     /// What was written once must be read, for ever: a new format is a new file beside it.
     #[test]
     fn the_golden_facts_are_what_is_written_and_read() {
-        let sorted = sorted(&some(), &mut Known::default()).expect("facts");
+        let (mut all, mut sorted) = (Sorted::default(), vec![]);
+        all.add(&some()).expect("facts");
+        all.facts().expect("facts").for_each(|one| fact(one, &mut sorted));
         if std::env::var_os("EDDY_GOLDEN").is_some_and(|value| value == "write") {
             std::fs::write(golden(), &sorted).expect("golden facts written");
         }
@@ -538,14 +528,6 @@ mod tests {
         }
         let expected = [Kind::Users, Kind::UserConversations, Kind::Conversations, Kind::Answers, Kind::Answers];
         assert_eq!(kinds, [&expected[..], &[Kind::HourPosters, Kind::CommunityNames]].concat());
-    }
-
-    #[test]
-    fn facts_of_a_key_become_one() {
-        let merged = sorted(&[users(2, 10, 30), users(1, 40, 40), users(4, 5, 6)].concat(), &mut Known::default()).expect("facts");
-        assert_eq!(merged, users(7, 5, 40));
-        let merged = sorted(&[names(20, 12, ":b"), names(20, 7, ":a")].concat(), &mut Known::default()).expect("facts");
-        assert_eq!(merged, names(20, 7, ":a"), "ids compare as texts do");
     }
 
     #[test]
@@ -574,23 +556,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn facts_merge_in_any_groups_to_the_same(order in proptest::collection::vec(0..11usize, 0..40), cut in any::<prop::sample::Index>()) {
-            let (bytes, mut all) = (some(), vec![]);
-            let mut rest = bytes.as_slice();
-            while !rest.is_empty() {
-                let (_, after) = split(rest).expect("a fact");
-                all.push(&rest[..rest.len() - after.len()]);
-                rest = after;
-            }
-            let facts: Vec<u8> = order.iter().flat_map(|at| all[*at]).copied().collect();
-            let upto: usize = if order.is_empty() { 0 } else { order[..cut.index(order.len())].iter().map(|at| all[*at].len()).sum() };
-            let mut known = Known::default();
-            let mut sort = |facts: &[u8]| sorted(facts, &mut known).expect("facts");
-            let groups = [sort(&facts[..upto]), sort(&facts[upto..])].concat();
-            prop_assert_eq!(sort(&facts), sort(&groups));
-        }
-
         #[test]
         fn any_bytes_are_a_fact_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             if let Ok((fact, _)) = split(&bytes) {

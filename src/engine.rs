@@ -29,6 +29,7 @@ pub mod recovery;
 pub mod snapshot;
 pub mod state;
 pub mod sums;
+pub mod ticks;
 pub mod watermark;
 mod worker;
 
@@ -49,8 +50,9 @@ pub use frontiers::Frontiers;
 
 use crate::clock::Clock;
 use crate::texts::Texts;
-use durable::{Durable, Frame, Tick};
+use durable::Durable;
 use snapshot::Past;
+use ticks::{Frame, Tick};
 use watermark::Time;
 use worker::{Feed, Feeder};
 

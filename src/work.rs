@@ -66,10 +66,12 @@ use driver::{Driver, Kept};
 use gather::Gathered;
 use safe::{Safe, not_kept};
 use spools::Spools;
-use state::{BEATS, Claim, Mirror, Shared, Shipper, State};
+use state::{BEATS, Claim, InUse, Mirror, Shared, Shipper, State};
 pub(crate) use state::{edit, has_state, kept, refuse_without};
 use words::Word;
 
+/// Where the state is another cluster's, which is at work.
+const ADVICE: &str = "stop it, choose another folder or store, or take it over with `eddy work --take-over`";
 /// Words that wait for the driver: a process says about ten a tick.
 const WORDS_WAITING_MAX: usize = 1 << 12;
 
@@ -319,8 +321,9 @@ impl Part<'_> {
             shared: self.shared.cloned(),
         };
         let mut look = || self.interrupt.check();
+        let in_use = if durability.take_over { InUse::TakenOver } else { InUse::Refused(ADVICE) };
         self.shared.map_or(Ok(()), |shared| shared.check_edited())?;
-        let (state, claim) = State::begin(&files::disk(), &replay.folder, &job, lease, durability.take_over, &mut look)?;
+        let (state, claim) = State::begin(&files::disk(), &replay.folder, &job, lease, in_use, &mut look)?;
         let (claim, links) = (Arc::new(claim), Arc::clone(self.links));
         assert!(self.begun.set(Begun { state: state.clone(), claim: Some(Arc::clone(&claim)) }).is_ok(), "begun once");
         if let Some(there) = claim.there.clone() {

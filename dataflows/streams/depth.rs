@@ -28,8 +28,6 @@ pub struct DepthChange {
 
 struct Depth {
     forest: Forest,
-    /// Conversations touched in this tick, with the depth before.
-    touched: HashMap<ConversationId, Option<u32>, foldhash::fast::FixedState>,
     /// A version that left; most often the next update is its successor in the same seat, and nothing moves.
     left: Option<Version>,
     /// Messages with a sealed parent that this tick changes, as they are: what they are at its end decides whether they keep their depth.
@@ -42,12 +40,7 @@ struct Depth {
 }
 
 impl Depth {
-    fn touch(&mut self, conversation: ConversationId) {
-        self.touched.entry(conversation).or_insert_with(|| self.forest.depth(conversation.bits()));
-    }
-
     fn set(&mut self, conversation: ConversationId, message: MessageId, seat: Option<Seat>) {
-        self.touch(conversation);
         self.forest.set(conversation.bits(), message.bits(), seat);
     }
 
@@ -63,7 +56,6 @@ impl Depth {
         // Most messages are younger than what they answer: those that go in one tick need not take a depth first.
         for version in std::mem::take(&mut self.sealed).into_iter().rev() {
             let conversation = version.conversation;
-            self.touch(conversation);
             if self.forest.is_taken(conversation.bits(), version.id.bits()) {
                 self.say_let_go(conversation, version.id);
             }
@@ -98,7 +90,6 @@ impl Depth {
     fn restore(&mut self, version: &Version) -> bool {
         let (conversation, message) = (version.conversation, version.id);
         let Some((parent, depth)) = self.restored.remove(&(conversation, message)) else { return false };
-        self.touch(conversation);
         self.forest.set_taken(conversation.bits(), message.bits(), seat(version), parent.bits(), depth);
         true
     }
@@ -144,7 +135,6 @@ impl Fold for Depth {
                     return;
                 }
                 if old == (Seat { live: old.live, ..new }) {
-                    self.touch(version.conversation);
                     let (conversation, message) = (version.conversation.bits(), version.id.bits());
                     return self.forest.set_live(conversation, message, new.live);
                 }
@@ -159,13 +149,14 @@ impl Fold for Depth {
         for ((conversation, message), version) in std::mem::take(&mut self.changed) {
             self.change(conversation, message, version.as_ref());
         }
-        let deepest = self.seal();
-        for (conversation, old) in self.touched.drain() {
-            let (depth, sealed) = (self.forest.depth(conversation.bits()), deepest.get(&conversation).copied());
-            if depth != old || sealed.is_some() {
+        let mut deepest = self.seal();
+        self.forest.end(|conversation, before, depth| {
+            let conversation = MessageId::from_bits(conversation).expect("it was one");
+            let sealed = if deepest.is_empty() { None } else { deepest.remove(&conversation) };
+            if depth != before || sealed.is_some() {
                 out.push(DepthChange { conversation, depth, sealed });
             }
-        }
+        });
     }
 
     fn sums(&mut self) -> Option<&mut Teller> {
@@ -181,8 +172,7 @@ impl Depth {
             restored.insert((key.id()?, key.id()?), (known.id()?, known.maybe_int()?.map(depth).transpose()?));
             Ok(())
         });
-        let (touched, changed) = (HashMap::default(), HashMap::default());
-        Depth { forest: Forest::new(), touched, left: None, changed, sealed: vec![], restored, sums }
+        Depth { forest: Forest::new(), left: None, changed: HashMap::default(), sealed: vec![], restored, sums }
     }
 }
 

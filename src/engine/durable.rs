@@ -10,13 +10,10 @@
 //! 1. Ingest holds a tick open until its frame is written: no sink is told that a tick has closed which a killed process could lose.
 //! 2. What a frame refers to (texts) is written before it.
 //! 3. After a frame could not be written none is, unless that one is: there is never one that lacks those before it.
-//! 4. A tick counts if the last frames of all its workers are there. One that does not was never told to anybody; its number is not used
-//!    again.
-//! 5. Frames after the recovery point stay: no snapshot has them.
-//! 6. What operators keep of sealed messages is no part of frames, since those give it again; only snapshots hold it (`sums.rs`).
-//! 7. Where several processes seal messages, none makes a snapshot by itself (`snapshot::together`).
+//! 4. Frames after the recovery point stay: no snapshot has them.
+//! 5. What operators keep of sealed messages is no part of frames, since those give it again; only snapshots hold it (`sums.rs`).
+//! 6. Where several processes seal messages, none makes a snapshot by itself (`snapshot::together`).
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +21,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use eddy_schemas::control::DeadLetter;
 use eddy_schemas::frame::{self, Head, Tally};
@@ -40,9 +36,6 @@ use crate::cli::chain;
 use crate::journal::{self, Journal};
 use crate::spool::Spool;
 use crate::{pause, record};
-
-/// Bytes of frames read at once.
-const READ_BYTES: usize = 4 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -422,160 +415,4 @@ impl Drop for Durable {
 fn sync(journal: &Journal, referred: &dyn Referred) -> Result<(), Error> {
     referred.sync().map_err(Error::Referred)?;
     Ok(journal.sync()?)
-}
-
-/// A tick as it was decided.
-#[derive(Debug)]
-pub struct Tick {
-    pub number: u64,
-    /// Of all its workers.
-    pub frames: Vec<Frame>,
-}
-
-/// Frames of a tick that may lack some.
-#[derive(Debug, Default)]
-pub struct Open {
-    frames: Vec<Frame>,
-    /// Workers whose last is there.
-    ended: u32,
-}
-
-impl Open {
-    pub fn push(&mut self, frame: Frame) {
-        self.ended += u32::from(!frame.head.more);
-        self.frames.push(frame);
-    }
-
-    /// All frames of so many workers, if they are there.
-    pub fn whole(&mut self, workers: u32) -> Option<Vec<Frame>> {
-        (self.ended == workers).then(|| std::mem::take(&mut self.frames))
-    }
-}
-
-#[derive(Debug)]
-pub struct Frame {
-    pub head: Head,
-    /// Its versions, encoded.
-    pub rows: Bytes,
-}
-
-impl Tick {
-    /// What was decided of event time: every worker's frame says the same.
-    pub fn time(&self) -> Option<frame::Time> {
-        self.frames.iter().find(|frame| !frame.head.more).and_then(|frame| frame.head.time)
-    }
-
-    /// What it was made from.
-    pub fn binding(&self) -> &str {
-        self.frames.iter().find(|frame| frame.head.worker == 0 && !frame.head.more).map_or("", |frame| &frame.head.binding)
-    }
-}
-
-/// What a journal holds of each tick.
-#[derive(Clone, Copy)]
-pub struct Share {
-    /// So many journals hold its frames, each as many of them.
-    pub journals: u32,
-    /// Adds what a later tick was made from.
-    pub bind: fn(&mut String, &str) -> Result<(), Malformed>,
-}
-
-impl Share {
-    /// All of it, and a binding that says all.
-    pub const WHOLE: Share = Share {
-        journals: 1,
-        bind: |binding, later| {
-            later.clone_into(binding);
-            Ok(())
-        },
-    };
-}
-
-/// Reads whole ticks from a journal, in order.
-pub struct Ticks<'a> {
-    journal: &'a Journal,
-    journals: u32,
-    /// Frames that were read, by number.
-    frames: VecDeque<(u64, Frame)>,
-    /// The frame to be read next.
-    next: u64,
-    /// Frames from this number on are left alone.
-    end: u64,
-    /// Ticks up to this one are left out: a snapshot has them.
-    after: u64,
-    /// Ticks after this one are left alone, and the first frame of such a tick that was met.
-    upto: u64,
-    beyond: Option<u64>,
-    /// Ticks that lack frames, and the number of the first of those.
-    open: BTreeMap<u64, (u64, Open)>,
-    /// The greatest tick met, whole or not.
-    pub last: u64,
-}
-
-impl<'a> Ticks<'a> {
-    /// Of all frames, after this tick.
-    pub fn after(journal: &'a Journal, after: u64) -> Self {
-        Self::until(journal, u64::MAX, after, u64::MAX)
-    }
-
-    /// Of the frames before `end`, after this tick, up to that one.
-    pub fn until(journal: &'a Journal, end: u64, after: u64, upto: u64) -> Self {
-        let (frames, next, open) = (VecDeque::new(), journal.range().start, BTreeMap::new());
-        Ticks { journal, journals: 1, frames, next, end, after, upto, beyond: None, open, last: after }
-    }
-
-    /// Of a journal that is one of several: a tick is whole where its share is there.
-    pub fn among(self, journals: u32) -> Self {
-        Ticks { journals, ..self }
-    }
-
-    /// The first frame of a tick that was left alone, is not whole yet or has not been asked for; those before it have been given.
-    pub fn needed(&self) -> u64 {
-        let open = self.open.values().map(|(number, _)| *number);
-        let read = self.frames.front().map(|(number, _)| *number);
-        open.chain(read).chain(self.beyond).fold(self.end.min(self.next), u64::min)
-    }
-
-    /// The next whole tick; none at the end.
-    pub fn next_whole(&mut self) -> Result<Option<Tick>, Error> {
-        loop {
-            let Some((number, frame)) = self.frames.pop_front() else {
-                if !self.fill()? {
-                    return Ok(None);
-                }
-                continue;
-            };
-            let (tick, workers) = (frame.head.tick, frame.head.workers / self.journals);
-            self.last = self.last.max(tick);
-            if tick > self.upto {
-                self.beyond.get_or_insert(number);
-                continue;
-            }
-            if tick <= self.after {
-                continue;
-            }
-            let (_, open) = self.open.entry(tick).or_insert_with(|| (number, Open::default()));
-            open.push(frame);
-            if let Some(frames) = open.whole(workers) {
-                // Older ones lack what a crash has cut off: a worker writes its frames in order.
-                self.open = self.open.split_off(&(tick + 1));
-                return Ok(Some(Tick { number: tick, frames }));
-            }
-        }
-    }
-
-    /// Reads more frames; false at the end.
-    fn fill(&mut self) -> Result<bool, Error> {
-        if self.next >= self.end {
-            return Ok(false);
-        }
-        let chunk = self.journal.read(self.next, READ_BYTES)?;
-        for (number, bytes) in chunk.iter().take_while(|(number, _)| *number < self.end) {
-            let path = || self.journal.path().display().to_string();
-            let (head, rows) = Head::decode(bytes).map_err(|source| Error::Frame { path: path(), number, source })?;
-            self.frames.push_back((number, Frame { head, rows: chunk.part(rows) }));
-        }
-        self.next = chunk.next();
-        Ok(!chunk.is_empty())
-    }
 }

@@ -22,9 +22,10 @@ use eddy_schemas::stored;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::durable::{Durable, Fsync, NoRoom, Referred, Ticks};
+use super::durable::{Durable, Fsync, NoRoom, Referred};
 use super::snapshot::{Edit, Snapshots};
 use super::sums::{Book, Said};
+use super::ticks::Ticks;
 use super::{Engine, Error, durable};
 use crate::cli::duration::text as duration;
 use crate::files::{self, Files};

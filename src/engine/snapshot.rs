@@ -5,9 +5,6 @@
 //!                         \_______/ newest version of each id, sorted
 //!                             v
 //!   runs:  run-7   run-8   run-9            too many: the small ones are merged into one, the newest version of an id wins
-//!
-//!   run:   { crc32 | length | kind | payload }*        kind 1: versions, sorted by their ids (`stored::order`)      2: a dead letter
-//!                                                           3: sealed sums, sorted by kind and key, after everything else
 //! ```
 //!
 //! Made beside the work, from the disk: nobody waits for it.
@@ -23,46 +20,44 @@
 //! 7. Of several processes that seal messages all have one of the same tick (`together`).
 
 pub mod adopt;
+mod batch;
 mod edit;
 mod left;
+mod merge;
 mod named;
+mod run;
 #[cfg(test)]
 mod tests;
 pub mod together;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use eddy_dataflows::Keep;
 use eddy_schemas::frame::{self, Head, Tally};
-use eddy_schemas::stored::{self, Malformed};
-use eddy_schemas::sums::{self, Fact, Now};
+use eddy_schemas::stored::Malformed;
+use eddy_schemas::sums::Now;
 use serde::{Deserialize, Serialize};
 
-use super::durable::{Error, Share, Ticks};
+use super::durable::Error;
 use super::sums::Said;
-use crate::files::{self, Files, Open, Stream};
+use super::ticks::{Share, Ticks};
+use crate::files::{self, Files};
 use crate::journal::Journal;
 use crate::{pause, record};
+use batch::Batch;
 pub use edit::{Edit, edited};
 pub use left::Left;
-use left::{Facts, Sorted};
+pub use merge::Merge;
 pub use named::{Named, named};
+use run::{Run, Writer, run_name};
 
 /// Of `snapshot.json` and of runs: 3 where messages are sealed, else 2. What is newer or older is refused.
 const FORMATS: std::ops::RangeInclusive<u32> = 2..=3;
 /// Runs that may be there before some are merged.
 const RUNS_MAX: usize = 8;
-/// About how much a block of a run holds.
-const BLOCK_BYTES: usize = 64 << 10;
-
-const VERSIONS: u8 = 1;
-const LETTER: u8 = 2;
-const SUMS: u8 = 3;
 
 /// What the state was at the end of a tick.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -117,17 +112,6 @@ impl Manifest {
     }
 }
 
-/// Oldest first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Run {
-    number: u64,
-    bytes: u64,
-    versions: u64,
-    /// Where its sealed sums begin, if it has any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sums_at: Option<u64>,
-}
-
 /// The snapshots in a folder.
 pub struct Snapshots {
     files: Arc<dyn Files>,
@@ -141,6 +125,8 @@ pub struct Snapshots {
     here: Option<together::Here>,
     /// What has been adopted, until all processes have done so.
     adopted: Vec<adopt::Source>,
+    /// Of the next run.
+    batch: Batch,
 }
 
 impl Snapshots {
@@ -162,8 +148,8 @@ impl Snapshots {
     }
 
     fn with(files: Arc<dyn Files>, dir: &Path, manifest: Manifest) -> Snapshots {
-        let (share, to_adopt, adopted) = (Share::WHOLE, vec![], vec![]);
-        Snapshots { files, dir: dir.to_owned(), manifest, share, to_adopt, keep: None, here: None, adopted }
+        let (dir, share, to_adopt, adopted, batch) = (dir.to_owned(), Share::WHOLE, vec![], vec![], Batch::default());
+        Snapshots { files, dir, manifest, share, to_adopt, keep: None, here: None, adopted, batch }
     }
 
     /// Those of a journal that is one of several.
@@ -255,39 +241,28 @@ impl Snapshots {
     }
 
     /// Adds a run of the next ticks, about a segment's, which are in memory meanwhile; false where there are none.
-    fn add_ticks(&self, journal: &Journal, next: &mut Manifest, upto: u64, said: Option<&Said>) -> Result<bool, Error> {
+    fn add_ticks(&mut self, journal: &Journal, next: &mut Manifest, upto: u64, said: Option<&Said>) -> Result<bool, Error> {
         let after = next.tick;
         let mut ticks = Ticks::until(journal, journal.sealed_end(), after, upto).among(self.share.journals);
-        let (mut frames, mut letters) = (vec![], vec![]);
-        let mut bytes = 0;
-        while bytes < journal.segment_bytes()
+        // (What an error has left.)
+        self.batch.clear();
+        while self.batch.bytes() < journal.segment_bytes()
             && let Some(tick) = ticks.next_whole()?
         {
             next.tick = tick.number;
             for frame in tick.frames {
                 next.add(&frame.head, self.share).map_err(|_| damaged(journal.path(), "a binding is not one"))?;
-                letters.extend(frame.head.letters);
-                bytes += frame.rows.len();
-                frames.push(frame.rows);
+                self.batch.add(frame);
             }
         }
         if next.tick == after {
             return Ok(false);
         }
-        let mut sums = Sorted::default();
         if let Some(said) = said {
-            said.read(after, next.tick, |facts| sums.add(facts))?;
+            said.read(after, next.tick, |facts| self.batch.sums.add(facts).map_err(batch::no_sum))?;
         }
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
-        for row in newest(&frames).map_err(|_| damaged(journal.path(), "a frame is none"))? {
-            run.version(row)?;
-        }
-        for letter in letters {
-            run.letter(&serde_json::to_vec(&letter).expect("a dead letter is JSON"))?;
-        }
-        for fact in Facts(&sums.end()?) {
-            run.fact(fact)?;
-        }
+        self.batch.write(&mut run, journal.path())?;
         next.runs.push(run.end()?);
         next.needed = Some(ticks.needed());
         Ok(true)
@@ -388,10 +363,6 @@ impl Snapshots {
     }
 }
 
-fn run_name(number: u64) -> String {
-    format!("run-{number:08}")
-}
-
 fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     let path = path.display().to_string();
     move |source| Error::Snapshot { path: path.clone(), source }
@@ -399,278 +370,4 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
 
 fn damaged(path: &Path, what: &'static str) -> Error {
     Error::Damaged { path: path.into(), at: 0, what }
-}
-
-/// The last version of each id in some frames' rows, by id.
-fn newest(frames: &[Bytes]) -> Result<Vec<&[u8]>, Malformed> {
-    /// Where a row stands: the frame's number, then the place in it.
-    const OFFSET_BITS: u32 = 40;
-    let row = |place: u64| stored::split(&frames[(place >> OFFSET_BITS) as usize][(place & ((1 << OFFSET_BITS) - 1)) as usize..]);
-    let mut all = vec![];
-    for (number, frame) in frames.iter().enumerate() {
-        let mut rest = frame.as_ref();
-        while !rest.is_empty() {
-            let (row, after) = stored::split(rest)?;
-            all.push((stored::order(stored::id(row)?)?, (number as u64) << OFFSET_BITS | (frame.len() - rest.len()) as u64));
-            rest = after;
-        }
-    }
-    let row = |place| row(place).expect("read above").0;
-    let id = |place| stored::id(row(place)).expect("read above");
-    // This order tells nearly all ids apart; of one id the version that came last comes first.
-    let by_id = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(id(b.1))).then(b.1.cmp(&a.1));
-    all.sort_unstable_by(by_id);
-    all.dedup_by(|earlier, last| earlier.0 == last.0 && id(earlier.1) == id(last.1));
-    Ok(all.into_iter().map(|(_, place)| row(place)).collect())
-}
-
-/// Writes a run beside its place.
-struct Writer {
-    files: Arc<dyn Files>,
-    file: BufWriter<Stream>,
-    new: PathBuf,
-    path: PathBuf,
-    block: Vec<u8>,
-    run: Run,
-}
-
-impl Writer {
-    fn new(files: Arc<dyn Files>, dir: &Path, number: u64) -> Result<Self, Error> {
-        let (new, path) = (dir.join(format!(".new-{}", run_name(number))), dir.join(run_name(number)));
-        let file = files.open(&new, Open::New).map_err(at(&new))?;
-        let file = BufWriter::with_capacity(1 << 20, Stream::new(file));
-        Ok(Writer { files, file, new, path, block: vec![], run: Run { number, bytes: 0, versions: 0, sums_at: None } })
-    }
-
-    /// `row`: without its length.
-    fn version(&mut self, row: &[u8]) -> Result<(), Error> {
-        stored::slice(row, &mut self.block);
-        self.run.versions += 1;
-        if self.block.len() >= BLOCK_BYTES { self.versions_end() } else { Ok(()) }
-    }
-
-    fn versions_end(&mut self) -> Result<(), Error> {
-        self.block_end(VERSIONS)
-    }
-
-    fn block_end(&mut self, kind: u8) -> Result<(), Error> {
-        let block = std::mem::take(&mut self.block);
-        if !block.is_empty() {
-            self.write(kind, &block)?;
-        }
-        self.block = block;
-        self.block.clear();
-        Ok(())
-    }
-
-    /// After all versions and letters, in order.
-    fn fact(&mut self, fact: Fact) -> Result<(), Error> {
-        if self.run.sums_at.is_none() {
-            self.versions_end()?;
-            self.run.sums_at = Some(self.run.bytes);
-        }
-        sums::fact(fact, &mut self.block);
-        if self.block.len() >= BLOCK_BYTES { self.block_end(SUMS) } else { Ok(()) }
-    }
-
-    /// After all versions.
-    fn letter(&mut self, letter: &[u8]) -> Result<(), Error> {
-        self.versions_end()?;
-        self.write(LETTER, letter)
-    }
-
-    fn write(&mut self, kind: u8, payload: &[u8]) -> Result<(), Error> {
-        let head = head(kind, payload);
-        self.run.bytes += (head.len() + payload.len()) as u64;
-        self.file.write_all(&head).and_then(|()| self.file.write_all(payload)).map_err(at(&self.new))
-    }
-
-    fn end(mut self) -> Result<Run, Error> {
-        self.block_end(if self.run.sums_at.is_some() { SUMS } else { VERSIONS })?;
-        let Writer { files, file, new, path, run, .. } = self;
-        let end = || {
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.file.sync()?;
-            files.rename(&new, &path)?;
-            // Who names it relies on its name.
-            files.sync_folder(path.parent().expect("it is in the snapshots' folder"))
-        };
-        end().map_err(at(&new))?;
-        Ok(run)
-    }
-}
-
-fn head(kind: u8, payload: &[u8]) -> [u8; 9] {
-    let length = u32::try_from(payload.len()).expect("blocks are short").to_le_bytes();
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(&length);
-    sum.update(&[kind]);
-    sum.update(payload);
-    let mut head = [kind; 9];
-    head[..4].copy_from_slice(&sum.finalize().to_le_bytes());
-    head[4..8].copy_from_slice(&length);
-    head
-}
-
-/// Reads a run, block by block.
-struct Reader {
-    file: BufReader<Stream>,
-    path: PathBuf,
-    bytes: u64,
-    left: u64,
-    kind: u8,
-    block: Vec<u8>,
-    /// Where the current version stands in the block, without its length.
-    row: std::ops::Range<usize>,
-    /// Of its id ([`stored::order`]).
-    order: u64,
-}
-
-impl Reader {
-    fn new(files: &dyn Files, dir: &Path, run: &Run) -> Result<Self, Error> {
-        let mut reader = Self::open(files, dir, run, 0, run.sums_at.unwrap_or(run.bytes))?;
-        reader.advance()?;
-        Ok(reader)
-    }
-
-    /// Of its blocks from `start` to `end`.
-    fn open(files: &dyn Files, dir: &Path, run: &Run, start: u64, end: u64) -> Result<Self, Error> {
-        let path = dir.join(run_name(run.number));
-        let file = files.open(&path, Open::Read).map_err(at(&path))?;
-        if file.size().map_err(at(&path))? != run.bytes || start > end {
-            return Err(damaged(&path, "its length is another"));
-        }
-        let file = BufReader::with_capacity(256 << 10, Stream::from(file, start));
-        Ok(Reader { file, path, bytes: end, left: end - start, kind: VERSIONS, block: vec![], row: 0..0, order: 0 })
-    }
-
-    /// The current version; none where there is no more.
-    fn row(&self) -> Option<&[u8]> {
-        (self.kind == VERSIONS && !self.row.is_empty()).then(|| &self.block[self.row.clone()])
-    }
-
-    /// The id of the current version.
-    fn id(&self) -> &[u8] {
-        stored::id(&self.block[self.row.clone()]).expect("looked at when it was met")
-    }
-
-    /// By the ids of the current versions.
-    fn compare(&self, other: &Self) -> Ordering {
-        self.order.cmp(&other.order).then_with(|| self.id().cmp(other.id()))
-    }
-
-    /// Goes on to the next version.
-    fn advance(&mut self) -> Result<(), Error> {
-        if self.kind == VERSIONS && self.row.end == self.block.len() && !self.fill()? {
-            self.row = 0..0;
-            self.block.clear();
-            return Ok(());
-        }
-        if self.kind == VERSIONS {
-            let rest = &self.block[self.row.end..];
-            let version = stored::split(rest).and_then(|(row, after)| Ok((row, after, stored::order(stored::id(row)?)?)));
-            let (row, after, order) = version.map_err(|_| self.damaged("a version is none"))?;
-            let end = self.block.len() - after.len();
-            (self.row, self.order) = (end - row.len()..end, order);
-        }
-        Ok(())
-    }
-
-    /// The next dead letter; after all versions.
-    fn letter(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        if self.kind != LETTER {
-            return Ok(None);
-        }
-        let letter = std::mem::take(&mut self.block);
-        if !self.fill()? {
-            self.kind = VERSIONS;
-        }
-        Ok(Some(letter))
-    }
-
-    /// Reads the next block; false at the end.
-    fn fill(&mut self) -> Result<bool, Error> {
-        if self.left == 0 {
-            return Ok(false);
-        }
-        let mut read = [0; 9];
-        self.file.read_exact(&mut read).map_err(at(&self.path))?;
-        let length = u32::from_le_bytes(read[4..8].try_into().expect("four bytes"));
-        // (Also the bound of what a broken length can cost.)
-        if u64::from(length) + read.len() as u64 > self.left {
-            return Err(self.damaged("the length of a block cannot be true"));
-        }
-        self.block.resize(length as usize, 0);
-        self.file.read_exact(&mut self.block).map_err(at(&self.path))?;
-        if head(read[8], &self.block) != read {
-            return Err(self.damaged("the checksum of a block is wrong"));
-        }
-        self.left -= u64::from(length) + read.len() as u64;
-        (self.kind, self.row) = (read[8], 0..0);
-        Ok(true)
-    }
-
-    /// In the block that comes next.
-    fn damaged(&self, what: &'static str) -> Error {
-        Error::Damaged { path: self.path.clone(), at: self.bytes - self.left, what }
-    }
-}
-
-/// Runs side by side, oldest first.
-pub struct Merge {
-    runs: Vec<Reader>,
-    row: Vec<u8>,
-    /// Of messages that were created before nothing is given.
-    sealed_before: Option<i64>,
-}
-
-impl Merge {
-    fn new(files: &dyn Files, dir: &Path, runs: &[Run], sealed_before: Option<i64>) -> Result<Self, Error> {
-        let runs = runs.iter().map(|run| Reader::new(files, dir, run)).collect::<Result<_, _>>()?;
-        Ok(Merge { runs, row: vec![], sealed_before })
-    }
-
-    /// The newest version of the next id, encoded, without its length.
-    pub fn version(&mut self) -> Result<Option<&[u8]>, Error> {
-        while self.next_id()? {
-            let at = stored::at(&self.row).map_err(|_| damaged(Path::new("of a snapshot"), "a version"))?;
-            if at.is_none_or(|at| Some(at) >= self.sealed_before) {
-                return Ok(Some(&self.row));
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_id(&mut self) -> Result<bool, Error> {
-        let mut next: Option<usize> = None;
-        for (number, run) in self.runs.iter().enumerate() {
-            // Of equal ids the last: that of the newest run.
-            if run.row().is_some() && next.is_none_or(|least| run.compare(&self.runs[least]) != Ordering::Greater) {
-                next = Some(number);
-            }
-        }
-        let Some(newest) = next else { return Ok(false) };
-        self.row.clear();
-        self.row.extend_from_slice(self.runs[newest].row().expect("it has a version"));
-        let (order, id) = (self.runs[newest].order, stored::id(&self.row).expect("looked at when it was met"));
-        for (number, run) in self.runs.iter_mut().enumerate() {
-            // (The newest may have another that is as good: `adopt`.)
-            while run.row().is_some() && run.order == order && run.id() == id {
-                run.advance()?;
-                if number == newest {
-                    break;
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// The next dead letter, as JSON; after all versions.
-    pub fn letter(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        for run in &mut self.runs {
-            if let Some(letter) = run.letter()? {
-                return Ok(Some(letter));
-            }
-        }
-        Ok(None)
-    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::segment::{Entry, Sealed};
 use super::{Error, Journal, frame, segment};
@@ -68,6 +68,11 @@ impl Journal {
     /// Frames from `from` on: at least one where there is one, then as many as have at most `bytes_max` bytes of payload
     /// together and stand in one segment. Empty at the end.
     pub fn read(&self, from: u64, bytes_max: usize) -> Result<Chunk, Error> {
+        self.read_into(&mut BytesMut::new(), from, bytes_max)
+    }
+
+    /// The same into a buffer, whose room is used again once nothing is left of the chunks before.
+    pub fn read_into(&self, buffer: &mut BytesMut, from: u64, bytes_max: usize) -> Result<Chunk, Error> {
         let shared = self.shared.read();
         let start = shared.sealed.front().copied().unwrap_or(shared.active.first);
         if from < start || from > shared.next {
@@ -90,7 +95,7 @@ impl Journal {
                 end,
                 enough: after.unwrap_or(end),
             };
-            return span.read(from, bytes_max);
+            return span.read(buffer, from, bytes_max);
         }
         let at = shared.sealed.partition_point(|first| *first <= from) - 1;
         let first = shared.sealed[at];
@@ -99,7 +104,7 @@ impl Journal {
         let corrupt = || Error::Corrupt { path: sealed.path.clone(), at: u64::from(sealed.end), what: "the index is empty" };
         let (start, after) = sealed.index.find((from - first) as u32).ok_or_else(corrupt)?;
         let (path, file, salt, end) = (&sealed.path, &*sealed.file, sealed.salt, sealed.end);
-        Span { path, file, salt, first, start, end, enough: after.unwrap_or(end) }.read(from, bytes_max)
+        Span { path, file, salt, first, start, end, enough: after.unwrap_or(end) }.read(buffer, from, bytes_max)
     }
 
     /// Calls `each` with every frame from `from` to the end as it is now, and beyond while more come in between.
@@ -134,12 +139,14 @@ impl Journal {
 }
 
 impl Span<'_> {
-    fn read(&self, from: u64, bytes_max: usize) -> Result<Chunk, Error> {
+    fn read(&self, buffer: &mut BytesMut, from: u64, bytes_max: usize) -> Result<Chunk, Error> {
         let from_at = self.start.position;
         let wanted = u64::from(from_at) + bytes_max.min(CHUNK_BYTES_MAX) as u64;
         let to = wanted.min(u64::from(self.end)).max(u64::from(self.enough)) as u32;
-        let mut bytes = vec![0; (to - from_at) as usize];
-        files::read_exact_at(self.file, &mut bytes, u64::from(from_at)).map_err(Error::io(self.path, "read"))?;
+        buffer.clear();
+        buffer.resize((to - from_at) as usize, 0);
+        files::read_exact_at(self.file, buffer, u64::from(from_at)).map_err(Error::io(self.path, "read"))?;
+        let bytes = buffer.split().freeze();
         let (mut at, mut number) = (0, self.first + u64::from(self.start.number));
         let (mut start, mut count, mut taken) = (0, 0, 0);
         while at < bytes.len() {
@@ -171,6 +178,6 @@ impl Span<'_> {
             return Err(Error::Corrupt { path: self.path.into(), at, what: "frames are missing" });
         }
         debug_assert!(u64::from(from_at) >= u64::from(segment::HEADER_BYTES));
-        Ok(Chunk { bytes: bytes.into(), at: start, first: from, count })
+        Ok(Chunk { bytes, at: start, first: from, count })
     }
 }

@@ -249,19 +249,50 @@ fn superseded(folder: &Path) -> Error {
     Error::Lost(format!("another cluster has begun with {}: this one's work is over", folder.display()))
 }
 
-/// Waits until it is known whether the process 0 of the last generation lives; an error where it does.
-fn wait_until_free(files: &dyn Files, folder: &Path, look: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
-    let mut watch = Watch::default();
+/// What becomes of a state whose process 0 is alive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InUse {
+    /// It is fenced.
+    TakenOver,
+    /// Nothing is begun; this is what may be done instead.
+    Refused(&'static str),
+}
+
+/// Waits until it is known whether the process 0 of the last generation lives; an error with `advice` where it does.
+fn wait_until_free(files: &dyn Files, folder: &Path, advice: &str, look: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    let (mut watch, mut waits) = (Watch::default(), Waits::of(folder.display()));
     loop {
         match watch.look(files, folder, System.monotonic_ms()).map_err(not_claimed(folder))? {
             Standing::Free => return Ok(()),
-            Standing::Unsure => std::thread::sleep(LOOK_AGAIN),
+            Standing::Unsure { lease } => {
+                waits.say(lease);
+                std::thread::sleep(LOOK_AGAIN);
+            }
             Standing::Held { pid } => {
                 let what = format!("{} is in use by a cluster whose process 0 (pid {pid}) is alive", folder.display());
-                return Err(Error::Usage(format!("{what}: stop it, choose another folder, or take it over with `eddy work --take-over`")));
+                return Err(Error::Usage(format!("{what}: {advice}")));
             }
         }
         look()?;
+    }
+}
+
+/// Says, once, that it cannot be told yet whether somebody has ended.
+struct Waits {
+    of: String,
+    has_said: bool,
+}
+
+impl Waits {
+    fn of(what: impl std::fmt::Display) -> Waits {
+        Waits { of: what.to_string(), has_said: false }
+    }
+
+    fn say(&mut self, lease: Duration) {
+        if !std::mem::replace(&mut self.has_said, true) {
+            let seconds = lease.as_secs_f64();
+            say(&format!("eddy: who had {} last may still be at work: a sign of that is waited for, {seconds:.0} s at most", self.of));
+        }
     }
 }
 
@@ -306,21 +337,21 @@ pub(crate) fn kept(folder: &Path) -> Result<Kept, Error> {
 }
 
 impl State {
-    /// Begins the next generation, unless the last one's process 0 is alive. By process 0, when all have met.
+    /// Begins the next generation; `in_use`: what if the last one's process 0 is alive. By process 0, when all have met.
     pub fn begin(
         files: &Arc<dyn Files>,
         folder: &Path,
         job: &Job,
         lease: Duration,
-        take_over: bool,
+        in_use: InUse,
         look: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<(State, Claim), Error> {
         files.make_folder(folder).map_err(not_claimed(folder))?;
         let is_behind = begin::check(files, folder, job)?;
-        if !take_over {
-            wait_until_free(&**files, folder, look)?;
+        if let InUse::Refused(advice) = in_use {
+            wait_until_free(&**files, folder, advice, look)?;
             if let Some(shared) = &job.shared {
-                shared.wait_until_free(claim::of_newest(&**files, folder), look)?;
+                shared.wait_until_free(claim::of_newest(&**files, folder), advice, look)?;
             }
         }
         if let Some(shared) = job.shared.as_ref().filter(|_| is_behind) {

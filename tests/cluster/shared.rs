@@ -39,10 +39,10 @@ impl Mirrored {
         Mirrored { history, url, moto: None, seals: false }
     }
 
-    fn s3(seed: u64, moto: Moto) -> Mirrored {
-        let mut history = history(seed, RECORDS, MESSAGES);
-        history.party.environment = moto.environment();
-        Mirrored { history, url: moto.url("some/prefix"), moto: Some(moto), seals: false }
+    /// In S3, instead.
+    fn s3(mut self, moto: Moto) -> Mirrored {
+        self.history.party.environment = moto.environment();
+        Mirrored { url: moto.url("some/prefix"), moto: Some(moto), ..self }
     }
 
     /// So that the next start has another number of processes and workers, and a folder of its own.
@@ -137,12 +137,12 @@ fn a_cluster_whose_folder_is_lost_goes_on_from_a_local_store() {
 }
 
 #[test]
-fn a_cluster_whose_folder_is_lost_goes_on_from_s3() {
-    match Moto::start() {
-        Some(moto) => {
-            a_lost_folder_is_no_loss(Mirrored::s3(52, moto));
+fn a_cluster_whose_folder_is_lost_goes_on_from_s3_whether_it_seals_or_not() {
+    for mirrored in [Mirrored::local(52), Mirrored::sealing(53)] {
+        match Moto::start() {
+            Some(moto) => drop(a_lost_folder_is_no_loss(mirrored.s3(moto))),
+            None => println!("skipped: python3 with moto is missing (pip install 'moto[server]')"),
         }
-        None => println!("skipped: python3 with moto is missing (pip install 'moto[server]')"),
     }
 }
 
@@ -186,7 +186,7 @@ fn one(mut mirrored: Mirrored, step: &str, paused: usize, is_told: bool) -> bool
     if is_told {
         mirrored.history.party.arguments.push("--take-over".into());
     }
-    mirrored.ends_right();
+    mirrored.history.gives(wait(mirrored.history.party.start()));
     let before = tables(&mirrored.history);
     for child in &mut frozen {
         if child.try_wait().expect("a child").is_none() {

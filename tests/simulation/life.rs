@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, unbounded};
 use eddy::clock::Clock;
-use eddy::engine::durable::{Durable, Fsync, NoRoom, Referred, Tick, Ticks};
+use eddy::engine::durable::{Durable, Fsync, NoRoom, Referred};
 use eddy::engine::recovery::{self, Kept, Retention};
 use eddy::engine::snapshot::Snapshots;
+use eddy::engine::ticks::{Tick, Ticks};
 use eddy::engine::{self, Engine, Output, Raw, by_hand, parse};
 use eddy::journal::{self, Journal};
 use eddy::log::Log;

@@ -18,9 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eddy_dataflows::Keep;
+use eddy_schemas::stored;
 
-use super::{Error, Manifest, Merge, Snapshots, Writer, damaged, newest, stored};
-use crate::engine::durable::{Share, Ticks};
+use super::batch::Batch;
+use super::run::{Reader, Writer};
+use super::{Error, Manifest, Merge, Snapshots, damaged};
+use crate::engine::ticks::{Share, Ticks};
 use crate::files::Files;
 use crate::journal::{self, Journal};
 use crate::record;
@@ -162,28 +165,20 @@ impl Snapshots {
     /// Makes runs, which no manifest names, of a source's frames after its snapshot.
     pub(super) fn add_frames(&self, source: &Source, manifest: &mut Manifest, merge: &mut Merge, number: &mut u64) -> Result<(), Error> {
         let Some(mut ticks) = source.ticks() else { return source.check_end(manifest.tick) };
-        let (mut frames, mut letters, mut bytes) = (vec![], vec![], 0);
+        let mut batch = Batch::default();
         loop {
             let tick = ticks.next_whole()?;
             let ended = tick.is_none();
             for frame in tick.into_iter().flat_map(|tick| tick.frames) {
                 manifest.tick = frame.head.tick;
                 manifest.add(&frame.head, source.share).map_err(|_| damaged(&source.folder, "a binding is not one"))?;
-                letters.extend(frame.head.letters);
-                bytes += frame.rows.len();
-                frames.push(frame.rows);
+                batch.add(frame);
             }
-            if bytes >= FRAMES_BYTES || (ended && !frames.is_empty()) {
+            if batch.bytes() >= FRAMES_BYTES || (ended && !batch.is_empty()) {
                 let mut run = Writer::new(Arc::clone(&self.files), &self.dir, *number)?;
                 *number += 1;
-                for row in newest(&frames).map_err(|_| damaged(&source.folder, "a frame is none"))? {
-                    run.version(row)?;
-                }
-                for letter in letters.drain(..) {
-                    run.letter(&serde_json::to_vec(&letter).expect("a dead letter is JSON"))?;
-                }
-                merge.runs.push(super::Reader::new(&*self.files, &self.dir, &run.end()?)?);
-                (frames, bytes) = (vec![], 0);
+                batch.write(&mut run, &source.folder)?;
+                merge.runs.push(Reader::new(&*self.files, &self.dir, &run.end()?)?);
             }
             if ended {
                 return source.check_end(manifest.tick);

@@ -1,7 +1,7 @@
-//! Sealed sums of a snapshot: sorted into a run, read back, and merged over runs.
+//! Sealed sums of a snapshot: read back and merged over runs.
 //!
 //! ```text
-//!   facts as they were said --Sorted--> a run's, by kind and key --SumsReader, SumsMerge--> each key once --> Left: a worker's share
+//!   a run's, by kind and key --SumsReader, SumsMerge--> each key once --> Left: a worker's share
 //! ```
 
 use std::collections::BTreeMap;
@@ -11,53 +11,9 @@ use std::sync::Arc;
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::sums::{self, Fact, Kind, Now};
 
-use super::{Error, Reader, Run, SUMS, damaged};
+use super::run::{Reader, Run, SUMS};
+use super::{Error, damaged};
 use crate::files::Files;
-
-/// Some facts, one after the other; they were checked.
-pub(super) struct Facts<'a>(pub(super) &'a [u8]);
-
-impl<'a> Iterator for Facts<'a> {
-    type Item = Fact<'a>;
-
-    fn next(&mut self) -> Option<Fact<'a>> {
-        let (fact, rest) = (!self.0.is_empty()).then(|| sums::split(self.0).expect("sorted before"))?;
-        self.0 = rest;
-        Some(fact)
-    }
-}
-
-/// Facts as they come are sorted and merged when they are so many bytes. (Sorting takes twice that besides: a fact is often shorter than what
-/// says where it is.)
-const SORTED_BYTES: usize = 4 << 20;
-
-/// What many facts come to.
-#[derive(Default)]
-pub(super) struct Sorted {
-    known: Known,
-    facts: Vec<u8>,
-    /// So many bytes of the facts are sorted and merged already.
-    merged: usize,
-}
-
-impl Sorted {
-    pub(super) fn add(&mut self, facts: &[u8]) -> Result<(), Error> {
-        self.facts.extend_from_slice(facts);
-        // Twice as much as there was: so each is looked at a few times only.
-        if self.facts.len() > SORTED_BYTES.max(2 * self.merged) { self.merge() } else { Ok(()) }
-    }
-
-    fn merge(&mut self) -> Result<(), Error> {
-        self.facts = sums::sorted(&self.facts, &mut self.known).map_err(|_| damaged(Path::new("of sealed messages"), "a sum"))?;
-        self.merged = self.facts.len();
-        Ok(())
-    }
-
-    pub(super) fn end(mut self) -> Result<Vec<u8>, Error> {
-        self.merge()?;
-        Ok(self.facts)
-    }
-}
 
 /// What sealed messages have left, as a snapshot has it.
 pub struct Left {

@@ -1,9 +1,10 @@
 //! Snapshots against the frames that they are made of.
 
 use eddy_schemas::frame::Head;
+use eddy_schemas::stored;
 
 use super::*;
-use crate::engine::durable::Tick;
+use crate::engine::ticks::Tick;
 use crate::journal;
 
 /// A journal of the ticks 1.., whose workers' frames do not stand in order: of each tick the last worker's comes one tick late.

@@ -24,10 +24,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use eddy_schemas::parse::known::Known;
+use eddy_schemas::stored;
+use eddy_schemas::sums::Sorted;
 
 use super::adopt::{Ahead, Source, greatest};
-use super::left::{Facts, Left, Sorted};
-use super::{Error, Manifest, Said, Snapshots, Writer, damaged, stored};
+use super::batch::no_sum;
+use super::left::Left;
+use super::run::Writer;
+use super::{Error, Manifest, Said, Snapshots, damaged};
 use crate::journal::Journal;
 
 /// What a process is asked for, and has made.
@@ -181,9 +185,9 @@ impl Snapshots {
         if let Some(said) = said {
             // What the frames of the sources sealed was said again by this process's workers.
             let mut sums = Sorted::default();
-            said.read(since, next.tick, |facts| sums.add(facts))?;
+            said.read(since, next.tick, |facts| sums.add(facts).map_err(no_sum))?;
             let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
-            Facts(&sums.end()?).try_for_each(|fact| run.fact(fact))?;
+            sums.facts().map_err(no_sum)?.try_for_each(|fact| run.fact(fact))?;
             next.runs.push(run.end()?);
         }
         Ok(next)

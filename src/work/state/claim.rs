@@ -195,8 +195,10 @@ pub(super) enum Standing {
     Held {
         pid: u32,
     },
-    /// It has to be looked at again.
-    Unsure,
+    /// It has to be looked at again, for as long as its lease at most.
+    Unsure {
+        lease: Duration,
+    },
 }
 
 /// Looks whether the newest claim's holder lives.
@@ -220,8 +222,8 @@ impl Watch {
         if (*generation, &*first) != (newest, &bytes) {
             return Ok(Standing::Held { pid: holder.map_or(0, |holder| holder.pid) });
         }
-        let lease_ms = holder.map_or(LEASE_UNKNOWN.as_millis() as u64, |holder| holder.lease_ms);
-        Ok(if now_ms.abs_diff(*since) > lease_ms { Standing::Free } else { Standing::Unsure })
+        let lease = holder.map_or(LEASE_UNKNOWN, |holder| Duration::from_millis(holder.lease_ms));
+        Ok(if u128::from(now_ms.abs_diff(*since)) > lease.as_millis() { Standing::Free } else { Standing::Unsure { lease } })
     }
 }
 
@@ -246,12 +248,13 @@ mod tests {
         assert_eq!(look(&mut Watch::default(), 0), Standing::Free, "nobody was there");
         let claim = Claim::make(&files, folder, LEASE, None).expect("nobody was there");
         let mut watch = Watch::default();
-        assert_eq!(look(&mut watch, 1_000), Standing::Unsure);
-        assert_eq!(look(&mut watch, 11_000), Standing::Unsure);
+        let unsure = Standing::Unsure { lease: LEASE };
+        assert_eq!(look(&mut watch, 1_000), unsure);
+        assert_eq!(look(&mut watch, 11_000), unsure);
         claim.beat().expect("it is its own");
         assert_eq!(look(&mut watch, 11_001), Standing::Held { pid: std::process::id() });
         let mut watch = Watch::default();
-        assert_eq!(look(&mut watch, 20_000), Standing::Unsure, "it was seen at this moment first");
+        assert_eq!(look(&mut watch, 20_000), unsure, "it was seen at this moment first");
         assert_eq!(look(&mut watch, 30_001), Standing::Free, "it is frozen");
         claim.release();
         assert_eq!(look(&mut Watch::default(), 0), Standing::Free);
@@ -262,14 +265,14 @@ mod tests {
         let (simulated, files, folder) = folder();
         let claim = Claim::make(&files, folder, LEASE, None).expect("nobody was there");
         let look = || Watch::default().look(&*files, folder, 0).expect("read");
-        assert_eq!(look(), Standing::Unsure);
+        assert_eq!(look(), Standing::Unsure { lease: LEASE });
         simulated.kill();
         assert_eq!(look(), Standing::Free, "nobody has its lock");
         let again = Claim::make(&files, folder, LEASE, None).expect("it is free");
         assert_eq!((claim.generation, again.generation), (1, 2));
         simulated.power_cut();
         // Nobody knows of a lock from before; the same would be seen from another machine.
-        assert_eq!(look(), Standing::Unsure);
+        assert_eq!(look(), Standing::Unsure { lease: LEASE });
     }
 
     #[test]

@@ -10,9 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::claim::{self, EDIT_LEASE};
-use super::{Job, Shared, State, begin};
+use super::{InUse, Job, Shared, State, begin};
 use crate::cli;
 use crate::files;
+
+/// Where a cluster is at work.
+const ADVICE: &str = "stop all of it first; nothing has been forgotten";
 
 /// Edits a folder that nobody else has, and its mirror with it, where it is to have one.
 pub(crate) fn edit<T>(folder: &Path, url: Option<&str>, edit: impl FnOnce() -> Result<T, cli::Error>) -> Result<T, cli::Error> {
@@ -34,7 +37,7 @@ pub(crate) fn edit<T>(folder: &Path, url: Option<&str>, edit: impl FnOnce() -> R
         claim::holder_here(&*files, folder).map_err(|e| cli::Error::failed(format!("{} cannot be read", folder.display()), e))?
     {
         let what = format!("a cluster is at work in {}, with process {pid} on this machine", folder.display());
-        return Err(cli::Error::Usage(format!("{what}: stop all of it first; nothing has been forgotten")));
+        return Err(cli::Error::Usage(format!("{what}: {ADVICE}")));
     }
     // It reads nothing: what it is begun for is that others are not at work.
     let job = Job {
@@ -47,7 +50,7 @@ pub(crate) fn edit<T>(folder: &Path, url: Option<&str>, edit: impl FnOnce() -> R
         rebuild: false,
         shared: shared.clone(),
     };
-    let (state, claim) = State::begin(&files, folder, &job, EDIT_LEASE, false, &mut || Ok(()))?;
+    let (state, claim) = State::begin(&files, folder, &job, EDIT_LEASE, InUse::Refused(ADVICE), &mut || Ok(()))?;
     claim.hold(|| match &shared {
         Some(shared) => shared.edit(&state, edit),
         None => edit(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use eddy_schemas::stored::Malformed;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::durable::Share;
+use crate::engine::ticks::Share;
 
 /// How far a file has been read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -12,9 +12,10 @@ use eddy_schemas::stored;
 
 use super::{Manifest, State, unreadable};
 use crate::cli::Error;
-use crate::engine::durable::{self, Tick, Ticks};
+use crate::engine::durable;
 use crate::engine::snapshot::adopt::Source;
 use crate::engine::snapshot::{Left, Past, Snapshots, together};
+use crate::engine::ticks::{Tick, Ticks};
 use crate::engine::{self, Engine};
 
 /// Versions of a snapshot that are fed at once, and in one tick.

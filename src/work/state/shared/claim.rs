@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::super::superseded;
+use super::super::{Waits, superseded};
 use super::{Error, Shared, names};
 use crate::cli;
 use crate::clock::{Clock, System};
@@ -88,11 +88,16 @@ impl Shared {
         Claim::make(self, files, after, lease).map_err(self.failed())
     }
 
-    /// Waits until it is known whether the holder of the newest claim lives; an error where it does. `ended`: the holder of this generation
-    /// has ended.
-    pub fn wait_until_free(&self, ended: Option<u64>, look: &mut dyn FnMut() -> Result<(), cli::Error>) -> Result<(), cli::Error> {
+    /// Waits until it is known whether the holder of the newest claim lives; an error with `advice` where it does. `ended`: the holder of this
+    /// generation has ended.
+    pub fn wait_until_free(
+        &self,
+        ended: Option<u64>,
+        advice: &str,
+        look: &mut dyn FnMut() -> Result<(), cli::Error>,
+    ) -> Result<(), cli::Error> {
         let began_ms = System.monotonic_ms();
-        let mut first = None;
+        let (mut first, mut waits) = (None, Waits::of(&self.url));
         loop {
             let newest = self.newest_claim().map_err(self.failed())?;
             if newest == 0 || Some(newest) == ended {
@@ -106,13 +111,13 @@ impl Shared {
             if *first.get_or_insert_with(|| (newest, bytes.clone())) != (newest, bytes) {
                 let pid = holder.map_or(0, |holder| holder.pid);
                 let what = format!("{} is in use by a cluster whose process 0 (pid {pid}, where it runs) is alive", self.url);
-                return Err(cli::Error::Usage(format!(
-                    "{what}: stop it, choose another store, or take it over with `eddy work --take-over`"
-                )));
+                return Err(cli::Error::Usage(format!("{what}: {advice}")));
             }
-            if System.monotonic_ms().abs_diff(began_ms) > holder.map_or(LEASE_UNKNOWN_MS, |holder| holder.lease_ms) {
+            let lease_ms = holder.map_or(LEASE_UNKNOWN_MS, |holder| holder.lease_ms);
+            if System.monotonic_ms().abs_diff(began_ms) > lease_ms {
                 return Ok(());
             }
+            waits.say(Duration::from_millis(lease_ms));
             std::thread::sleep(LOOK_AGAIN);
             look()?;
         }

@@ -11,7 +11,14 @@ use url::Url;
 pub fn folder(url: &str) -> Option<PathBuf> {
     let url = Url::parse(url).ok()?;
     // What stands after a `?` or `#` of a name would be lost: it is written %3F, %23.
-    (url.query().is_none() && url.fragment().is_none()).then(|| url.to_file_path().ok()).flatten()
+    let is_path = url.query().is_none() && url.fragment().is_none() && has_whole_bytes(url.path());
+    is_path.then(|| url.to_file_path().ok()).flatten()
+}
+
+/// Each `%` begins a byte, as `%2F` does. (What does not would be taken as it stands.)
+fn has_whole_bytes(path: &str) -> bool {
+    let mut after = path.split('%').skip(1).map(str::as_bytes);
+    after.all(|after| after.len() >= 2 && after[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
 /// An error that says how the two lie, where they are not apart.
@@ -62,7 +69,7 @@ mod tests {
         assert_eq!(named("file:///a/b").as_deref(), Some("/a/b"));
         assert_eq!(named("file:///a%20b/c%25").as_deref(), Some("/a b/c%"));
         assert_eq!(named("file:///a b/../\u{e9}").as_deref(), Some("/\u{e9}"));
-        assert_eq!(["file:///a#b", "file:///a?b", "file://host/a", "/a"].map(named), [const { None }; 4]);
+        assert_eq!(["file:///a#b", "file:///a?b", "file:///a%zz", "file:///a%2", "file://host/a", "/a"].map(named), [const { None }; 6]);
     }
 
     #[test]

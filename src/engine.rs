@@ -37,7 +37,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use eddy_dataflows::Keep;
 use eddy_dataflows::views::Definition;
 use eddy_schemas::Changes;
@@ -49,6 +49,7 @@ pub use counts::Counts;
 pub use frontiers::Frontiers;
 
 use crate::clock::Clock;
+use crate::queue;
 use crate::texts::Texts;
 use durable::Durable;
 use snapshot::Past;
@@ -65,7 +66,7 @@ pub struct Config {
     pub tick_records_max: usize,
     /// Ticks that may be open or on their way to the sink; `send` waits at it.
     pub ticks_in_flight: usize,
-    /// Batches that wait for one worker; `send` waits at it.
+    /// Batches that wait for one worker; `send` waits at it, until half of them are taken.
     pub batches_waiting_max: usize,
     /// Where ticks are kept; none: in memory only.
     pub durable: Option<Arc<Durable>>,
@@ -82,7 +83,7 @@ impl Default for Config {
             views: eddy_dataflows::VIEWS.iter().collect(),
             tick_records_max: 1 << 17,
             ticks_in_flight: 4,
-            batches_waiting_max: 4,
+            batches_waiting_max: 8,
             durable: None,
             keep: Keep::default(),
             by_hand: None,
@@ -187,7 +188,7 @@ impl Engine {
         let ticking = Ticking::new(Arc::clone(&inputs.clock));
         let counts = Arc::new(Counts::default());
         let frontiers = Arc::new(Frontiers::new(config.workers, config.by_hand.map(|_| by_hand::step as fn() -> bool)));
-        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queue(&config)).unzip();
+        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| feed(&config)).unzip();
         let (ready, activators) = bounded(config.workers);
         let plan = worker::Plan {
             workers: config.workers,
@@ -203,10 +204,9 @@ impl Engine {
         };
         let workers = match config.by_hand {
             None => Workers::Threads(worker::spawn(plan, receivers, peers).map_err(Error::Start)?),
-            Some(seed) => Workers::ByHand(by_hand::start(&plan, &receivers, seed)),
+            Some(seed) => Workers::ByHand(by_hand::start(&plan, receivers, seed)),
         };
-        let mut feeders = collect(&feeds, &activators, config.workers)?;
-        feeders.sort_by_key(|feeder| feeder.worker);
+        let feeders = collect(feeds, &activators)?;
         Ok(Engine {
             config,
             feeders,
@@ -377,21 +377,18 @@ fn told(time: Option<frame::Time>) -> Time {
 }
 
 /// A worker's queue. One that is stepped by who sends has no bound: who waits for room in it would wait for ever.
-fn queue(config: &Config) -> (Sender<Feed>, Receiver<Feed>) {
-    if config.by_hand.is_some() { unbounded() } else { bounded(config.batches_waiting_max) }
+fn feed(config: &Config) -> (queue::Sender<Feed>, queue::Receiver<Feed>) {
+    if config.by_hand.is_some() { queue::unbounded() } else { queue::bounded(config.batches_waiting_max) }
 }
 
 fn collect(
-    feeds: &[Sender<Feed>],
+    feeds: Vec<queue::Sender<Feed>>,
     activators: &Receiver<(usize, timely::scheduling::SyncActivator)>,
-    workers: usize,
 ) -> Result<Vec<Feeder>, Error> {
-    (0..workers)
-        .map(|_| {
-            let (worker, activator) = activators.recv().map_err(|_| Error::Start("a worker ended at once".into()))?;
-            Ok(Feeder::new(worker, feeds[worker].clone(), activator))
-        })
-        .collect()
+    let ready = feeds.iter().map(|_| activators.recv().map_err(|_| Error::Start("a worker ended at once".into())));
+    let mut ready = ready.collect::<Result<Vec<_>, _>>()?;
+    ready.sort_by_key(|(worker, _)| *worker);
+    Ok(feeds.into_iter().zip(ready).map(|(feed, (worker, activator))| Feeder::new(worker, feed, activator)).collect())
 }
 
 #[cfg(test)]

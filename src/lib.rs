@@ -16,6 +16,7 @@ pub mod log;
 pub mod messenger;
 pub mod pause;
 pub mod progress;
+pub mod queue;
 pub mod rebuild;
 pub mod record;
 pub mod replay;

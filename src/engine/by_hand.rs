@@ -9,7 +9,6 @@
 
 use std::cell::RefCell;
 
-use crossbeam_channel::Receiver;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use timely::WorkerConfig;
@@ -18,6 +17,7 @@ use timely::communication::{Allocator, Hooks};
 use timely::worker::Worker;
 
 use super::worker::{self, Feed, Plan, Watched};
+use crate::queue;
 
 thread_local! {
     static HERE: RefCell<Option<Stepped>> = const { RefCell::new(None) };
@@ -32,14 +32,14 @@ struct Stepped {
 pub struct Workers(());
 
 /// Builds a worker for each receiver in this thread.
-pub fn start(plan: &Plan, receivers: &[Receiver<Feed>], seed: u64) -> Workers {
-    let build = |allocator| {
+pub fn start(plan: &Plan, receivers: Vec<queue::Receiver<Feed>>, seed: u64) -> Workers {
+    let build = |(allocator, feed)| {
         let mut worker = Worker::new(WorkerConfig::default(), allocator, None);
         let index = worker.index();
-        let watched = worker::build(&mut worker, plan, index, &receivers[index]);
+        let watched = worker::build(&mut worker, plan, index, feed);
         (worker, watched)
     };
-    let workers = allocators(receivers.len()).into_iter().map(build).collect();
+    let workers = allocators(receivers.len()).into_iter().zip(receivers).map(build).collect();
     let stepped = Stepped { workers, random: Xoshiro256PlusPlus::seed_from_u64(seed) };
     let before = HERE.with_borrow_mut(|here| here.replace(stepped));
     assert!(before.is_none(), "a thread has one engine that is stepped by hand");

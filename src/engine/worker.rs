@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::Sender;
 use eddy_dataflows::batch::{Batch, Batches, map, route};
 use eddy_dataflows::calendar::Second;
 use eddy_dataflows::fold::fold_with;
@@ -12,6 +12,7 @@ use eddy_dataflows::views::{self, Definition};
 use eddy_dataflows::{Inputs, Keep, Outputs, Sums};
 use eddy_schemas::parse::known::Known;
 use eddy_schemas::{Version, stored};
+use parking_lot::Mutex;
 use timely::WorkerConfig;
 use timely::communication::allocator::ProcessBuilder;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
@@ -31,6 +32,7 @@ use super::ingest::{Ended, Ingest};
 use super::parse::{self, Parser};
 use super::watermark::{self, Report, Time};
 use super::{Counts, Error, Frontiers, Output, Peers};
+use crate::queue::{self, Nothing};
 use crate::texts::Texts;
 
 /// Something for a worker.
@@ -47,12 +49,12 @@ const VERSIONS_AT_ONCE: usize = 1 << 10;
 /// The driver's end of a worker's queue. Dropping it hangs up.
 pub struct Feeder {
     pub worker: usize,
-    feed: Option<Sender<Feed>>,
+    feed: Option<queue::Sender<Feed>>,
     activator: SyncActivator,
 }
 
 impl Feeder {
-    pub fn new(worker: usize, feed: Sender<Feed>, activator: SyncActivator) -> Self {
+    pub fn new(worker: usize, feed: queue::Sender<Feed>, activator: SyncActivator) -> Self {
         Feeder { worker, feed: Some(feed), activator }
     }
 
@@ -94,11 +96,17 @@ pub struct Plan {
 }
 
 /// Starts a worker thread for each receiver.
-pub fn spawn(plan: Plan, receivers: Vec<Receiver<Feed>>, peers: Option<Peers>) -> Result<timely::communication::WorkerGuards<()>, String> {
+pub fn spawn(
+    plan: Plan,
+    receivers: Vec<queue::Receiver<Feed>>,
+    peers: Option<Peers>,
+) -> Result<timely::communication::WorkerGuards<()>, String> {
     let threads = receivers.len();
+    // Each worker takes its own.
+    let feeds: Vec<_> = receivers.into_iter().map(|feed| Mutex::new(Some(feed))).collect();
     let Some(Peers { process, sockets }) = peers else {
         let config = timely::Config::process(threads);
-        return timely::execute(config, move |worker| run(worker, &plan, 0, &receivers));
+        return timely::execute(config, move |worker| run(worker, &plan, 0, &feeds));
     };
     let hooks = Hooks::default();
     let here = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
@@ -106,13 +114,14 @@ pub fn spawn(plan: Plan, receivers: Vec<Receiver<Feed>>, peers: Option<Peers>) -
         .map_err(|e| format!("the processes' connections: {e}"))?;
     let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
     let first = process * threads;
-    timely::execute::execute_from(builders, Box::new(guard), WorkerConfig::default(), move |worker| run(worker, &plan, first, &receivers))
+    timely::execute::execute_from(builders, Box::new(guard), WorkerConfig::default(), move |worker| run(worker, &plan, first, &feeds))
 }
 
 /// `first`: the number, among the workers of all processes, of this process's first.
-fn run(worker: &mut Worker, plan: &Plan, first: usize, feeds: &[Receiver<Feed>]) {
+fn run(worker: &mut Worker, plan: &Plan, first: usize, feeds: &[Mutex<Option<queue::Receiver<Feed>>>]) {
     let index = worker.index() - first;
-    let mut watched = build(worker, plan, index, &feeds[index]);
+    let feed = feeds[index].lock().take().expect("a worker is built once");
+    let mut watched = build(worker, plan, index, feed);
     loop {
         let running = worker.step_or_park(None);
         watched.look();
@@ -165,12 +174,12 @@ impl Watched {
 }
 
 /// Builds a worker's dataflow; `index`: among the workers of this process.
-pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feeds: &Receiver<Feed>) -> Watched {
+pub fn build(worker: &mut Worker, plan: &Plan, index: usize, feed: queue::Receiver<Feed>) -> Watched {
     let sums = plan.durable.as_ref().and_then(|durable| sums(durable, worker.index(), worker.peers(), plan.workers));
     // Nobody reads outputs any more: the process is ending, and so is this worker.
     let send = |outputs: &Sender<Output>, output| drop(outputs.send(output));
     let probe = worker.dataflow::<u64, _, _>(|scope| {
-        let (versions, marks) = parsed(scope, plan, index, feeds.clone());
+        let (versions, marks) = parsed(scope, plan, index, feed);
         let report = |mark: &Mark| Report { greatest: mark.greatest.clone(), time: mark.time.clone() };
         let moments = watermark::moments(map(marks.clone(), report), plan.keep.messages_s, scope.peers());
         let (texts, counts) = (Arc::clone(&plan.texts), Arc::clone(&plan.counts));
@@ -204,7 +213,7 @@ fn parsed<'scope>(
     scope: Scope<'scope, u64>,
     plan: &Plan,
     index: usize,
-    feeds: Receiver<Feed>,
+    feed: queue::Receiver<Feed>,
 ) -> (Batches<'scope, Version>, Batches<'scope, Mark>) {
     let mut builder = OperatorBuilder::new("Parse".to_owned(), scope);
     let (versions, versions_stream) = builder.new_output();
@@ -225,7 +234,7 @@ fn parsed<'scope>(
                 again.activate();
                 return;
             }
-            match feeds.try_recv() {
+            match feed.try_recv() {
                 Ok(Feed::Batch { tick, batch }) => {
                     of_versions.downgrade(&tick);
                     of_marks.downgrade(&tick);
@@ -242,8 +251,8 @@ fn parsed<'scope>(
                     marks.activate().session(of_marks).give_container(&mut Batch::new(vec![source.end(binding, time)]));
                     of_marks.downgrade(&next);
                 }
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
+                Err(Nothing::Yet) => return,
+                Err(Nothing::More) => {
                     open = None;
                     return;
                 }

@@ -79,6 +79,7 @@ fn forests(criterion: &mut Criterion) {
     let grow = |messages: &mut dyn Iterator<Item = u64>, parent: fn(u64) -> Option<u64>| {
         let mut forest = Forest::new();
         messages.for_each(|n| forest.set(1, n, seat(parent(n))));
+        forest.end(|_, _, _| {});
         forest
     };
     group.bench_function("in order", |b| b.iter_with_large_drop(|| grow(&mut (1..=EVENTS), recent)));

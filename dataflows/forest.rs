@@ -104,7 +104,8 @@ impl Conversation {
 /// - **Depth.** A submission is 0. A comment without a parent, or whose parent is not held in the same conversation, is 1.
 ///   Any other is its parent's depth + 1. A comment on a cycle of parents, or that hangs off one, has none.
 /// - **Sealing.** A sealed message is not held any more, but its children keep the depths that they have for as long as they name it.
-/// - **Changes.** `end` says each conversation once whose depth is not what it was at the last one, and maybe others.
+/// - **Changes.** `end` says each conversation whose depth is not what it was at the last one, once; and maybe others, or it again, with the same
+///   depth before and now.
 /// - **Order.** `depth` depends on the seats that are set now, not on the order in which they were.
 /// - **Cost.** `set` is O(log n) amortised in the messages of the conversation, whatever their shape and whatever the
 ///   change; a single one may cost O(n) after n cheap ones. `depth` is O(1).
@@ -119,7 +120,7 @@ pub struct Forest {
     /// A child of a sealed message -> that message.
     taken: HashMap<u32, u64, foldhash::fast::FixedState>,
     /// Keys of the conversations that may have changed since the last `end`, and the depth that each had then. One that was removed and came back
-    /// is there twice.
+    /// is there more than once.
     changed: Vec<(u64, Option<u32>)>,
     held: usize,
 }
@@ -822,6 +823,7 @@ mod tests {
         let mut random = Random(seed);
         let (mut forest, mut naive) = (Forest::new(), Naive::default());
         let again = format!("check_sealing({seed}, {steps}, {messages})");
+        let mut said = BTreeMap::new();
         for step in 0..steps {
             let message = random.below(messages);
             if random.one_in(3) && naive.seats.contains_key(&message) {
@@ -838,6 +840,10 @@ mod tests {
             }
             assert_eq!(forest.depth(0), naive.depth(), "after step {step} of {again}");
             assert_eq!((forest.len(), forest.taken.len()), (naive.seats.len(), naive.taken.len()), "after step {step} of {again}");
+            if random.one_in(4) {
+                end(&mut forest, &mut said);
+                assert_eq!(said.get(&0).copied(), naive.depth(), "said by step {step} of {again}");
+            }
         }
         let left: Vec<u64> = naive.seats.keys().copied().collect();
         left.into_iter()
@@ -852,6 +858,32 @@ mod tests {
             check_sealing(seed, 150, 2 + Random(!seed).below(11));
         }
         (0..10).for_each(|seed| check_sealing(seed, 1_000, 60));
+    }
+
+    #[test]
+    fn a_conversation_that_goes_and_comes_back_is_said_with_the_depth_that_it_had() {
+        let mut forest = Forest::new();
+        let changed = |forest: &mut Forest| {
+            let mut all = vec![];
+            forest.end(|key, before, now| all.extend((before != now).then_some((key, before, now))));
+            all
+        };
+        forest.set(1, 5, comment(None));
+        forest.set(1, 6, comment(Some(5)));
+        assert_eq!(changed(&mut forest), [(1, None, Some(2))]);
+        let goes = |forest: &mut Forest| [5, 6].into_iter().for_each(|message| forest.set(1, message, None));
+        goes(&mut forest);
+        // Its place is another's for a while.
+        forest.set(2, 5, comment(None));
+        forest.set(1, 7, comment(None));
+        assert_eq!(changed(&mut forest), [(1, Some(2), Some(1)), (2, None, Some(1))]);
+        forest.set(1, 7, None);
+        forest.set(1, 8, comment(None));
+        forest.set(1, 8, None);
+        assert_eq!(changed(&mut forest), [(1, Some(1), None)]);
+        forest.set(1, 8, comment(None));
+        forest.set(1, 8, None);
+        assert_eq!(changed(&mut forest), []);
     }
 
     #[test]

@@ -101,14 +101,15 @@ impl Index {
         self.entries[at] = entry;
     }
 
-    /// Doubles the table where it stands: what is large is moved by the page table, not copied, and no page of it is given back and taken again.
+    /// Doubles the table where it stands: what is large is most often not copied by the allocator, but gets other pages behind those that it has.
     fn grow(&mut self) {
         let old = self.entries.len();
         let entries = (old * 2).max(ENTRIES_MIN);
         assert!(entries <= 1 << 31, "an index holds at most 1.6 billion keys");
         self.entries.resize(entries, 0);
         self.shift = 32 - entries.trailing_zeros();
-        // From the end: the new home is not before those that have not moved yet, but for a few entries whose turn comes when all others have.
+        // Backwards: all at or after `at` has moved already, so an entry whose new home is not before `at` takes the place of nothing that has
+        // not. The few others (near the front, or around the end) wait for the last.
         let mut late = vec![];
         for at in (0..old).rev() {
             let entry = std::mem::take(&mut self.entries[at]);
@@ -190,6 +191,45 @@ mod tests {
                 }
                 assert_eq!(index.len(), model.len());
             }
+        }
+    }
+
+    /// Invariant 1.
+    fn is_whole(index: &Index) {
+        let mask = index.entries.len() - 1;
+        for (at, entry) in index.entries.iter().enumerate().filter(|(_, entry)| **entry != 0) {
+            let mut home = index.home((entry >> 32) as u32);
+            while home != at {
+                assert!(index.entries[home] != 0, "a gap at {home} before {at} of {}", index.entries.len());
+                home = (home + 1) & mask;
+            }
+        }
+        assert_eq!(index.entries.iter().filter(|entry| **entry != 0).count(), index.len());
+    }
+
+    #[test]
+    fn an_index_grows_and_shrinks_around_both_ends() {
+        let ways: [fn(u32) -> u32; 5] =
+            [|_| 0, |_| u32::MAX, |n| if n % 2 == 0 { 0 } else { u32::MAX }, |n| n.wrapping_mul(0x9e37_79b9), |n| n << 24];
+        for (way, tag) in ways.into_iter().enumerate() {
+            // Of equal tags each is looked at before the next.
+            let most = if way == 3 { 5_000 } else { 700 };
+            let mut index = Index::new();
+            for slot in 0..most {
+                let before = index.entries.len();
+                index.insert(tag(slot), slot);
+                if index.entries.len() != before {
+                    is_whole(&index);
+                }
+            }
+            let large = index.entries.len();
+            (400..most).for_each(|slot| index.remove(tag(slot), slot));
+            assert_eq!(index.entries.len() < large, way == 3, "only what is large shrinks");
+            is_whole(&index);
+            (400..most).for_each(|slot| index.insert(tag(slot), slot));
+            is_whole(&index);
+            assert!((0..most).all(|slot| index.find(tag(slot), |found| found == slot) == Some(slot)), "way {way}");
+            assert_eq!(index.find(1, |_| true).is_some(), (0..most).any(|slot| tag(slot) == 1), "way {way}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::inputs::Update;
 pub const MESSAGES: i64 = 300;
 
 /// Chains of replies by a few users in a few conversations, an hour apart.
-fn version(n: i64) -> Version {
+pub fn version(n: i64) -> Version {
     let conversation = MessageId::submission(&(n % 7).to_string());
     let id = |n: i64| if n < 7 { MessageId::submission(&n.to_string()) } else { MessageId::comment(&n.to_string()) };
     Version {

@@ -19,7 +19,7 @@ mod sorted;
 
 use std::cmp::Ordering;
 
-pub use sorted::{Sorted, empty};
+pub use sorted::Sorted;
 
 use crate::parse::known::Known;
 use crate::stored::{self, Malformed, Reader};
@@ -160,7 +160,7 @@ pub fn split(facts: &[u8]) -> Result<(Fact<'_>, &[u8]), Malformed> {
 }
 
 /// Some facts, one after the other, that were split before.
-pub struct Facts<'a>(pub &'a [u8]);
+pub struct Facts<'a>(&'a [u8]);
 
 impl<'a> Iterator for Facts<'a> {
     type Item = Fact<'a>;

@@ -57,6 +57,9 @@ use ticks::{Frame, Tick};
 use watermark::Time;
 use worker::{Feed, Feeder};
 
+/// As [`Config::batches_waiting_max`] is by default.
+pub const BATCHES_WAITING_MAX: usize = 8;
+
 /// What an engine is made of.
 #[derive(Clone)]
 pub struct Config {
@@ -83,7 +86,7 @@ impl Default for Config {
             views: eddy_dataflows::VIEWS.iter().collect(),
             tick_records_max: 1 << 17,
             ticks_in_flight: 4,
-            batches_waiting_max: 8,
+            batches_waiting_max: BATCHES_WAITING_MAX,
             durable: None,
             keep: Keep::default(),
             by_hand: None,
@@ -188,7 +191,7 @@ impl Engine {
         let ticking = Ticking::new(Arc::clone(&inputs.clock));
         let counts = Arc::new(Counts::default());
         let frontiers = Arc::new(Frontiers::new(config.workers, config.by_hand.map(|_| by_hand::step as fn() -> bool)));
-        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| feed(&config)).unzip();
+        let (feeds, receivers): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queue_for(&config)).unzip();
         let (ready, activators) = bounded(config.workers);
         let plan = worker::Plan {
             workers: config.workers,
@@ -337,7 +340,7 @@ impl Engine {
         let tick = self.open_tick();
         (self.open, self.ended, self.records_in_tick) = (None, tick, 0);
         let time = self.told.take().unwrap_or_else(|| self.time.clone());
-        for feeder in &self.feeders {
+        for feeder in &mut self.feeders {
             let (binding, time) = match feeder.worker {
                 0 => (self.binding.clone(), Some(time.clone())),
                 _ => (String::new(), None),
@@ -377,7 +380,7 @@ fn told(time: Option<frame::Time>) -> Time {
 }
 
 /// A worker's queue. One that is stepped by who sends has no bound: who waits for room in it would wait for ever.
-fn feed(config: &Config) -> (queue::Sender<Feed>, queue::Receiver<Feed>) {
+fn queue_for(config: &Config) -> (queue::Sender<Feed>, queue::Receiver<Feed>) {
     if config.by_hand.is_some() { queue::unbounded() } else { queue::bounded(config.batches_waiting_max) }
 }
 

@@ -104,7 +104,8 @@ pub fn run(job: Job, interrupt: &Interrupt, shown: &Meter) -> Result<Summary, Er
         None => Forgotten::default(),
     };
     let forgotten = Arc::new(forgotten);
-    let (spare, spares) = bounded(2 * job.workers + 2);
+    // As many as are on their way at most.
+    let (spare, spares) = bounded(feed::BLOCKS_WAITING_MAX + engine::BATCHES_WAITING_MAX * job.workers);
     let inputs = parse::Inputs {
         names: job.files.iter().map(|path| path.display().to_string()).collect(),
         spools: mine.map(|n| (input_of_spool(n), Arc::clone(&spools[n]))).collect(),

@@ -351,7 +351,8 @@ impl Part<'_> {
         let texts = Arc::new(ReplayTexts::new(replay.files.clone(), all.clone()));
         // Of whatever file a text may be wanted, here or at another's asking.
         (0..replay.files.len()).for_each(|file| texts.begin(file));
-        let (spare, spares) = bounded(2 * replay.workers + 2);
+        // As many as are on their way at most.
+        let (spare, spares) = bounded(driver::BLOCKS_WAITING_MAX + engine::BATCHES_WAITING_MAX * replay.workers);
         let forgotten = Forgotten::read(&replay.folder).map_err(|e| Error::Failed { what: chain(&e), source: None })?;
         let inputs = parse::Inputs {
             names: replay.files.iter().map(|path| path.display().to_string()).collect(),

@@ -192,4 +192,18 @@ mod tests {
         sealed::all(&mut state, |state| assert_eq!(state.forest.len() as i64, sealed::MESSAGES));
         assert!(state.forest.is_empty() && state.forest.depth(MessageId::submission("0").bits()).is_none());
     }
+
+    #[test]
+    fn a_conversation_is_said_once_though_its_last_message_is_sealed_as_another_comes() {
+        let (mut state, mut out) = (Depth::new(Teller::default()), vec![]);
+        let [first, second] = [7, 14].map(sealed::version);
+        state.main(&Update { version: first, diff: 1 });
+        state.close(&mut out);
+        out.clear();
+        state.main(&Update { version: first, diff: 0 });
+        state.main(&Update { version: second, diff: 1 });
+        state.close(&mut out);
+        let said: Vec<_> = out.iter().map(|change| (change.conversation, change.depth, change.sealed)).collect();
+        assert_eq!(said, [(first.conversation, Some(2), Some(1))], "the second answers the first, which was at depth 1");
+    }
 }

@@ -11,6 +11,7 @@
 use std::cmp::Ordering;
 
 use super::{Fact, Facts, Kind, fact, merge, split};
+use crate::empty;
 use crate::parse::known::Known;
 use crate::stored::Malformed;
 
@@ -25,7 +26,7 @@ pub struct Sorted {
     known: Known,
     /// As they came.
     piece: Vec<u8>,
-    places: Vec<Place>,
+    spans: Vec<Span>,
     /// Those before, each key once.
     merged: Vec<u8>,
     next: Vec<u8>,
@@ -41,7 +42,7 @@ impl Default for Sorted {
 
 /// Where a fact stands in a piece.
 #[derive(Clone, Copy)]
-struct Place {
+struct Span {
     kind: Kind,
     /// The value comes after the key.
     key: u32,
@@ -49,7 +50,7 @@ struct Place {
     end: u32,
 }
 
-impl Place {
+impl Span {
     fn of(self, piece: &[u8]) -> Fact<'_> {
         Fact { kind: self.kind, key: &piece[self.key as usize..self.value as usize], value: &piece[self.value as usize..self.end as usize] }
     }
@@ -57,14 +58,14 @@ impl Place {
 
 impl Sorted {
     fn by(piece_bytes: usize) -> Sorted {
-        let (known, piece, places) = (Known::default(), vec![], vec![]);
-        Sorted { piece_bytes, known, piece, places, merged: vec![], next: vec![], value: vec![], newer: vec![] }
+        let (known, piece, spans) = (Known::default(), vec![], vec![]);
+        Sorted { piece_bytes, known, piece, spans, merged: vec![], next: vec![], value: vec![], newer: vec![] }
     }
 
     /// Whole facts, which come after those before.
     ///
     /// # Errors
-    /// What is no fact, or a value that is not as its kind says, of these or of those before. Nothing is of use any more then.
+    /// What is no fact, or a value that is not as its kind says, of these or of those before; then it is of no use until `clear`.
     pub fn add(&mut self, facts: &[u8]) -> Result<(), Malformed> {
         self.piece.extend_from_slice(facts);
         if self.piece.len() >= self.merged.len().clamp(self.piece_bytes, PIECE_BYTES_MAX) { self.merge() } else { Ok(()) }
@@ -76,9 +77,9 @@ impl Sorted {
         Ok(Facts(&self.merged))
     }
 
-    /// Nothing has come. The room of each of its few lists stays, where it is not larger than this.
+    /// Throws away what has come. The room of each of its few lists stays, where it is not larger than this.
     pub fn clear(&mut self, room_bytes_max: usize) {
-        empty(&mut self.places, room_bytes_max);
+        empty(&mut self.spans, room_bytes_max);
         for bytes in [&mut self.piece, &mut self.merged, &mut self.next] {
             empty(bytes, room_bytes_max);
         }
@@ -89,11 +90,11 @@ impl Sorted {
             return Ok(());
         }
         self.sort()?;
-        let (piece, mut places) = (self.piece.as_slice(), self.places.as_slice());
+        let (piece, mut spans) = (self.piece.as_slice(), self.spans.as_slice());
         let mut before = Facts(&self.merged).peekable();
         self.next.clear();
         loop {
-            let come = places.first().map(|place| place.of(piece));
+            let come = spans.first().map(|span| span.of(piece));
             let order = match (before.peek(), &come) {
                 (None, None) => break,
                 (Some(_), None) => Ordering::Less,
@@ -110,17 +111,17 @@ impl Sorted {
                 self.value.extend_from_slice(before.value);
             } else {
                 self.value.extend_from_slice(first.value);
-                places = &places[1..];
+                spans = &spans[1..];
             }
-            while let Some((place, rest)) = places.split_first() {
-                let come = place.of(piece);
+            while let Some((span, rest)) = spans.split_first() {
+                let come = span.of(piece);
                 if (come.kind, come.key) != (first.kind, first.key) {
                     break;
                 }
                 self.newer.clear();
                 merge(come.kind, &self.value, come.value, &mut self.known, &mut self.newer)?;
                 std::mem::swap(&mut self.value, &mut self.newer);
-                places = rest;
+                spans = rest;
             }
             fact(Fact { value: &self.value, ..first }, &mut self.next);
         }
@@ -129,29 +130,20 @@ impl Sorted {
         Ok(())
     }
 
-    /// The piece's places.
+    /// Finds where the piece's facts stand, in order.
     fn sort(&mut self) -> Result<(), Malformed> {
-        self.places.clear();
+        self.spans.clear();
         let mut rest = self.piece.as_slice();
         while !rest.is_empty() {
             let (Fact { kind, key, value }, after) = split(rest)?;
             let end = self.piece.len() - after.len();
-            let [key, value, end] = [end - value.len() - key.len(), end - value.len(), end].map(u32::try_from);
-            let (Ok(key), Ok(value), Ok(end)) = (key, value, end) else { return Err(Malformed) };
-            self.places.push(Place { kind, key, value, end });
+            let short = |at: usize| u32::try_from(at).expect("pieces are short");
+            self.spans.push(Span { kind, key: short(end - value.len() - key.len()), value: short(end - value.len()), end: short(end) });
             rest = after;
         }
         let piece = self.piece.as_slice();
-        self.places.sort_unstable_by(|a, b| order(&a.of(piece), &b.of(piece)).then(a.key.cmp(&b.key)));
+        self.spans.sort_unstable_by(|a, b| order(&a.of(piece), &b.of(piece)).then(a.key.cmp(&b.key)));
         Ok(())
-    }
-}
-
-/// Empties a list. Its room stays, where it is not larger than this.
-pub fn empty<T>(list: &mut Vec<T>, room_bytes_max: usize) {
-    list.clear();
-    if list.capacity() * size_of::<T>() > room_bytes_max {
-        *list = vec![];
     }
 }
 
@@ -194,6 +186,32 @@ mod tests {
         let mut sorted = Sorted::default();
         sorted.add(&whole).expect("not looked at yet");
         assert!(sorted.facts().is_err());
+    }
+
+    #[test]
+    fn after_an_error_it_is_of_use_once_it_is_cleared() {
+        // Its value lacks columns.
+        let broken = [5, 1, 2, b'x', b'y', 1];
+        let facts = |sorted: &mut Sorted| Ok::<_, Malformed>(sorted.facts()?.map(|one| one.value.to_vec()).collect::<Vec<_>>());
+        let mut sorted = Sorted::by(0);
+        sorted.add(&broken).expect("one of its key is not looked into");
+        assert!(sorted.add(&broken).is_err());
+        sorted.clear(1 << 10);
+        assert_eq!(facts(&mut sorted), Ok(vec![]));
+        sorted.add(&users(2, 10, 30)).expect("a fact");
+        assert_eq!(facts(&mut sorted).map(|all| all.len()), Ok(1));
+    }
+
+    #[test]
+    fn room_that_is_larger_than_told_is_given_back() {
+        let mut sorted = Sorted::default();
+        let facts = users(2, 10, 30).repeat(1_000);
+        for (room_bytes_max, stays) in [(1 << 20, true), (1_000, false)] {
+            sorted.add(&facts).expect("facts");
+            sorted.facts().expect("facts");
+            sorted.clear(room_bytes_max);
+            assert_eq!((sorted.piece.capacity() > 0, sorted.spans.capacity() > 0), (stays, stays));
+        }
     }
 
     proptest! {

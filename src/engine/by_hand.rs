@@ -33,13 +33,14 @@ pub struct Workers(());
 
 /// Builds a worker for each receiver in this thread.
 pub fn start(plan: &Plan, receivers: Vec<queue::Receiver<Feed>>, seed: u64) -> Workers {
-    let build = |(allocator, feed)| {
+    let build = |(at, (allocator, feed))| {
         let mut worker = Worker::new(WorkerConfig::default(), allocator, None);
         let index = worker.index();
+        assert_eq!(index, at, "allocators come in order");
         let watched = worker::build(&mut worker, plan, index, feed);
         (worker, watched)
     };
-    let workers = allocators(receivers.len()).into_iter().zip(receivers).map(build).collect();
+    let workers = allocators(receivers.len()).into_iter().zip(receivers).enumerate().map(build).collect();
     let stepped = Stepped { workers, random: Xoshiro256PlusPlus::seed_from_u64(seed) };
     let before = HERE.with_borrow_mut(|here| here.replace(stepped));
     assert!(before.is_none(), "a thread has one engine that is stepped by hand");

@@ -3,7 +3,7 @@
 //! ```text
 //!   Parse --Mark: end of tick, its tally--> Ingest --closing(tick)--> frame: head | versions that came to win --> journal
 //!                                                                                        (schemas/frame.rs)
-//!   after a restart:  journal --Frames--> whole ticks, in order --> Engine::recover --> each as its own tick, with its number
+//!   after a restart:  journal --Ticks--> whole ticks, in order --> Engine::recover --> each as its own tick, with its number
 //! ```
 //!
 //! # Invariants
@@ -199,6 +199,11 @@ impl Failure {
         if !self.happened.swap(true, Ordering::AcqRel) {
             *why = Some(error);
         }
+    }
+
+    /// It has happened, and who found it says why.
+    fn has_been_told(&self) {
+        self.happened.store(true, Ordering::Release);
     }
 
     fn happened(&self) -> bool {
@@ -397,7 +402,8 @@ impl Durable {
     /// Makes everything written safe against a power cut; or says why it is not all there, as `check` does.
     pub fn sync(&self) -> Result<(), Error> {
         self.check()?;
-        sync(&self.journal, &*self.referred)
+        // What it may have lost is not written again: so nothing is any more.
+        sync(&self.journal, &*self.referred).inspect_err(|_| self.failed.has_been_told())
     }
 }
 

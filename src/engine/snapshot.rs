@@ -20,7 +20,7 @@
 //! 7. Of several processes that seal messages all have one of the same tick (`together`).
 
 pub mod adopt;
-mod batch;
+mod draft;
 mod edit;
 mod left;
 mod merge;
@@ -47,7 +47,7 @@ use super::ticks::{Share, Ticks};
 use crate::files::{self, Files};
 use crate::journal::Journal;
 use crate::{pause, record};
-use batch::Batch;
+use draft::Draft;
 pub use edit::{Edit, edited};
 pub use left::Left;
 pub use merge::Merge;
@@ -73,6 +73,7 @@ pub struct Manifest {
     /// The first frame of later ticks; frames before it are let go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     needed: Option<u64>,
+    /// Oldest first.
     runs: Vec<Run>,
     /// The one before it, from which all is there (`together`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,7 +127,7 @@ pub struct Snapshots {
     /// What has been adopted, until all processes have done so.
     adopted: Vec<adopt::Source>,
     /// Of the next run.
-    batch: Batch,
+    draft: Draft,
 }
 
 impl Snapshots {
@@ -148,8 +149,8 @@ impl Snapshots {
     }
 
     fn with(files: Arc<dyn Files>, dir: &Path, manifest: Manifest) -> Snapshots {
-        let (dir, share, to_adopt, adopted, batch) = (dir.to_owned(), Share::WHOLE, vec![], vec![], Batch::default());
-        Snapshots { files, dir, manifest, share, to_adopt, keep: None, here: None, adopted, batch }
+        let (dir, share, to_adopt, adopted, draft) = (dir.to_owned(), Share::WHOLE, vec![], vec![], Draft::default());
+        Snapshots { files, dir, manifest, share, to_adopt, keep: None, here: None, adopted, draft }
     }
 
     /// Those of a journal that is one of several.
@@ -245,24 +246,24 @@ impl Snapshots {
         let after = next.tick;
         let mut ticks = Ticks::until(journal, journal.sealed_end(), after, upto).among(self.share.journals);
         // (What an error has left.)
-        self.batch.clear();
-        while self.batch.bytes() < journal.segment_bytes()
+        self.draft.clear();
+        while self.draft.bytes() < journal.segment_bytes()
             && let Some(tick) = ticks.next_whole()?
         {
             next.tick = tick.number;
             for frame in tick.frames {
                 next.add(&frame.head, self.share).map_err(|_| damaged(journal.path(), "a binding is not one"))?;
-                self.batch.add(frame);
+                self.draft.add(frame).map_err(|_| damaged(journal.path(), "a frame is none"))?;
             }
         }
         if next.tick == after {
             return Ok(false);
         }
         if let Some(said) = said {
-            said.read(after, next.tick, |facts| self.batch.sums.add(facts).map_err(batch::no_sum))?;
+            said.read(after, next.tick, |facts| self.draft.sums.add(facts).map_err(draft::no_sum))?;
         }
         let mut run = Writer::new(Arc::clone(&self.files), &self.dir, self.number()?)?;
-        self.batch.write(&mut run, journal.path())?;
+        self.draft.write(&mut run)?;
         next.runs.push(run.end()?);
         next.needed = Some(ticks.needed());
         Ok(true)

@@ -31,20 +31,20 @@ pub struct Tick {
 
 /// Frames of a tick that may lack some.
 #[derive(Debug, Default)]
-pub struct Open {
+struct Open {
     frames: Vec<Frame>,
     /// Workers whose last is there.
     ended: u32,
 }
 
 impl Open {
-    pub fn push(&mut self, frame: Frame) {
+    fn push(&mut self, frame: Frame) {
         self.ended += u32::from(!frame.head.more);
         self.frames.push(frame);
     }
 
     /// All frames of so many workers, if they are there.
-    pub fn whole(&mut self, workers: u32) -> Option<Vec<Frame>> {
+    fn whole(&mut self, workers: u32) -> Option<Vec<Frame>> {
         (self.ended == workers).then(|| std::mem::take(&mut self.frames))
     }
 }

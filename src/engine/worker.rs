@@ -32,7 +32,7 @@ use super::ingest::{Ended, Ingest};
 use super::parse::{self, Parser};
 use super::watermark::{self, Report, Time};
 use super::{Counts, Error, Frontiers, Output, Peers};
-use crate::queue::{self, Nothing};
+use crate::queue::{self, RecvError};
 use crate::texts::Texts;
 
 /// Something for a worker.
@@ -58,8 +58,8 @@ impl Feeder {
         Feeder { worker, feed: Some(feed), activator }
     }
 
-    pub fn send(&self, feed: Feed) -> Result<(), Error> {
-        let queue = self.feed.as_ref().expect("taken in drop only");
+    pub fn send(&mut self, feed: Feed) -> Result<(), Error> {
+        let queue = self.feed.as_mut().expect("taken in drop only");
         queue.send(feed).map_err(|_| Error::Worker(format!("worker {} has ended", self.worker)))?;
         self.wake();
         Ok(())
@@ -213,7 +213,7 @@ fn parsed<'scope>(
     scope: Scope<'scope, u64>,
     plan: &Plan,
     index: usize,
-    feed: queue::Receiver<Feed>,
+    mut feed: queue::Receiver<Feed>,
 ) -> (Batches<'scope, Version>, Batches<'scope, Mark>) {
     let mut builder = OperatorBuilder::new("Parse".to_owned(), scope);
     let (versions, versions_stream) = builder.new_output();
@@ -251,8 +251,8 @@ fn parsed<'scope>(
                     marks.activate().session(of_marks).give_container(&mut Batch::new(vec![source.end(binding, time)]));
                     of_marks.downgrade(&next);
                 }
-                Err(Nothing::Yet) => return,
-                Err(Nothing::More) => {
+                Err(RecvError::Empty) => return,
+                Err(RecvError::Disconnected) => {
                     open = None;
                     return;
                 }

@@ -86,6 +86,28 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_chunk_that_is_kept_is_not_altered_by_later_reads_into_its_buffer_and_one_that_is_not_leaves_its_room() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let journal = open(dir.path());
+    fill(&journal, 60);
+    let mut buffer = bytes::BytesMut::new();
+    let is_right = |chunk: &Chunk| chunk.iter().for_each(|(number, bytes)| assert_eq!(bytes, payload(number)));
+    let kept: Vec<Chunk> = (0..60).map(|from| journal.read_into(&mut buffer, from, 100).expect("frames")).collect();
+    kept.iter().for_each(is_right);
+    assert_eq!(kept.iter().map(Chunk::len).min(), Some(1));
+    drop(kept);
+    // It goes round in one piece of memory.
+    let mut places = std::collections::BTreeSet::new();
+    for from in (0..60).cycle().take(6_000) {
+        let chunk = journal.read_into(&mut buffer, from, 100).expect("frames");
+        is_right(&chunk);
+        places.extend(chunk.iter().map(|(_, bytes)| bytes.as_ptr() as usize));
+    }
+    let (first, last) = (places.first().expect("some"), places.last().expect("some"));
+    assert!(last - first < 64 << 10, "in {} bytes", last - first);
+}
+
+#[test]
 fn frames_read_back_from_any_number_whatever_was_appended_and_reopened() {
     let mut seeded = seeded();
     let random = &mut seeded.random;

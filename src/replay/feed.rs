@@ -18,11 +18,11 @@ use super::{Interrupt, Meter, ReplayTexts};
 use crate::cli::{Error, chain};
 use crate::engine::durable::Durable;
 use crate::engine::{DUMPS, Engine, Raw};
-use crate::queue::{self, Nothing};
+use crate::queue::{self, RecvError};
 use crate::source::dumps::{self, Block, Reader};
 
 /// Blocks that wait for this thread; the reader waits at it.
-const BLOCKS_WAITING_MAX: usize = 8;
+pub(super) const BLOCKS_WAITING_MAX: usize = 8;
 
 /// How often progress is shown and interrupts are looked for, at least.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ enum Read {
 }
 
 /// Reads from `from` on.
-fn read(mut reader: Reader, from: &Position, texts: &ReplayTexts, spares: &Receiver<Vec<u8>>, reads: &queue::Sender<Read>) {
+fn read(mut reader: Reader, from: &Position, texts: &ReplayTexts, spares: &Receiver<Vec<u8>>, reads: &mut queue::Sender<Read>) {
     reader.start_at(from.input as usize);
     // Blocks that are in the state: where they are cut depends on the file and the limits alone.
     let mut known = from.blocks;
@@ -89,10 +89,10 @@ impl Feed<'_> {
         let counts = engine.counts();
         let bytes_total = reader.bytes_total();
         self.shown.begin(bytes_total);
-        let (send, reads) = queue::bounded(BLOCKS_WAITING_MAX);
+        let (mut send, mut reads) = queue::bounded(BLOCKS_WAITING_MAX);
         let texts = Arc::clone(self.texts);
         let mut position = from.clone();
-        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &from, &texts, &spares, &send));
+        let spawned = std::thread::Builder::new().name("reader".into()).spawn(move || read(reader, &from, &texts, &spares, &mut send));
         spawned.map_err(|e| Error::failed("no thread can be started", e))?;
         let (mut bytes, mut looked_at) = (0, Instant::now());
         loop {
@@ -117,8 +117,8 @@ impl Feed<'_> {
                     engine.bind(position.binding());
                     break;
                 }
-                Err(Nothing::Yet) => {}
-                Err(Nothing::More) => panic!("the reader does not panic"),
+                Err(RecvError::Empty) => {}
+                Err(RecvError::Disconnected) => panic!("the reader does not panic"),
             }
             self.interrupt.check()?;
             if self.sink_failed.load(Ordering::Relaxed) || self.durable.is_some_and(Durable::has_failed) {

@@ -26,8 +26,8 @@ use crate::engine::{Counts, Engine, Raw};
 use crate::replay::Interrupt;
 use crate::source::dumps::Reader;
 
-/// Blocks that wait for the driver; the reader waits at it.
-const BLOCKS_WAITING_MAX: usize = 2;
+/// Blocks that wait for the driver, which hears of words beside them; the reader waits at it.
+pub(super) const BLOCKS_WAITING_MAX: usize = 2;
 /// A process says what it has sent when it is this part of a tick.
 const SAID_PARTS: usize = 8;
 

@@ -291,7 +291,7 @@ impl Waits {
     fn say(&mut self, lease: Duration) {
         if !std::mem::replace(&mut self.has_said, true) {
             let seconds = lease.as_secs_f64();
-            say(&format!("eddy: who had {} last may still be at work: a sign of that is waited for, {seconds:.0} s at most", self.of));
+            say(&format!("eddy: {}: its last cluster may still be at work; waiting up to {seconds:.0} s to see", self.of));
         }
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use eddy_dataflows::Keep;
 use eddy_schemas::stored;
 
-use super::batch::Batch;
+use super::draft::Draft;
 use super::run::{Reader, Writer};
 use super::{Error, Manifest, Merge, Snapshots, damaged};
 use crate::engine::ticks::{Share, Ticks};
@@ -28,8 +28,8 @@ use crate::files::Files;
 use crate::journal::{self, Journal};
 use crate::record;
 
-/// Bytes of frames that are sorted at once.
-const FRAMES_BYTES: usize = 64 << 20;
+/// Bytes of frames that are sorted at once: with a large tick they have room in a draft.
+const FRAMES_BYTES: usize = 24 << 20;
 
 /// A state that is read where it stands, and changes no more: its folder holds `state` and `snapshots`.
 pub struct Source {
@@ -165,19 +165,19 @@ impl Snapshots {
     /// Makes runs, which no manifest names, of a source's frames after its snapshot.
     pub(super) fn add_frames(&self, source: &Source, manifest: &mut Manifest, merge: &mut Merge, number: &mut u64) -> Result<(), Error> {
         let Some(mut ticks) = source.ticks() else { return source.check_end(manifest.tick) };
-        let mut batch = Batch::default();
+        let mut draft = Draft::default();
         loop {
             let tick = ticks.next_whole()?;
             let ended = tick.is_none();
             for frame in tick.into_iter().flat_map(|tick| tick.frames) {
                 manifest.tick = frame.head.tick;
                 manifest.add(&frame.head, source.share).map_err(|_| damaged(&source.folder, "a binding is not one"))?;
-                batch.add(frame);
+                draft.add(frame).map_err(|_| damaged(&source.folder, "a frame is none"))?;
             }
-            if batch.bytes() >= FRAMES_BYTES || (ended && !batch.is_empty()) {
+            if draft.bytes() >= FRAMES_BYTES || (ended && !draft.is_empty()) {
                 let mut run = Writer::new(Arc::clone(&self.files), &self.dir, *number)?;
                 *number += 1;
-                batch.write(&mut run, &source.folder)?;
+                draft.write(&mut run)?;
                 merge.runs.push(Reader::new(&*self.files, &self.dir, &run.end()?)?);
             }
             if ended {

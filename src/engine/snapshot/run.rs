@@ -4,6 +4,10 @@
 //!   run:   { crc32 | length | kind | payload }*        kind 1: versions, sorted by their ids (`stored::order`)      2: a dead letter
 //!                                                           3: sealed sums, sorted by kind and key, after everything else
 //! ```
+//!
+//! # Invariants
+//! 1. Versions stand before letters, letters before sums; sums begin where `sums_at` says.
+//! 2. It has its name once it is whole and on disk, and does not change any more.
 
 use std::cmp::Ordering;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -24,7 +28,7 @@ const VERSIONS: u8 = 1;
 const LETTER: u8 = 2;
 pub(super) const SUMS: u8 = 3;
 
-/// Oldest first.
+/// A run, as `snapshot.json` names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Run {
     pub number: u64,

@@ -86,6 +86,44 @@ fn rows(snapshots: &Snapshots) -> Vec<Known> {
     rows
 }
 
+fn frame(rows: &[Vec<u8>], letters: usize) -> crate::engine::ticks::Frame {
+    let letter =
+        |line| eddy_schemas::control::DeadLetter { line, raw: "x".repeat(1_000), ..serde_json::from_str(LETTER).expect("a letter") };
+    let head = Head { letters: (0..letters as u64).map(letter).collect(), ..Head::part(1, 0, 1) };
+    crate::engine::ticks::Frame { head, rows: rows.concat().into() }
+}
+
+const LETTER: &str = r#"{"file":"f","line":1,"offset":0,"reason":"not_json","raw":"","raw_base64":false,"raw_bytes":0}"#;
+
+#[test]
+fn a_draft_has_the_last_version_of_each_id_and_nothing_of_the_run_before() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut draft = Draft::default();
+    let write = |draft: &mut Draft, number| {
+        let mut run = Writer::new(files::disk(), dir.path(), number).expect("room");
+        draft.write(&mut run).expect("room");
+        let mut merge = Merge::new(&*files::disk(), dir.path(), &[run.end().expect("room")], None).expect("a run");
+        let mut numbers = vec![];
+        while let Some(row) = merge.version().expect("a run") {
+            numbers.push(stored::number(row).expect("a row"));
+        }
+        numbers.sort_unstable();
+        let letters = std::iter::from_fn(|| merge.letter().expect("a run")).count();
+        (numbers, letters)
+    };
+    draft.add(frame(&[row(1, 1, "a"), row(2, 2, "a")], 1)).expect("rows");
+    draft.add(frame(&[row(2, 4, "b"), row(1, 3, "b"), row(2, 5, "c")], 2)).expect("rows");
+    assert!(draft.bytes() > 3_000, "letters take room, too");
+    assert_eq!(write(&mut draft, 1), (vec![3, 5], 3));
+    assert!(draft.is_empty());
+    // One that fails leaves nothing once it is cleared.
+    let whole = row(3, 6, "a");
+    assert!(draft.add(frame(&[row(1, 7, "a"), whole[..whole.len() - 1].to_vec()], 1)).is_err(), "it ends in the middle of a row");
+    draft.clear();
+    draft.add(frame(&[row(4, 8, "a")], 0)).expect("rows");
+    assert_eq!(write(&mut draft, 2), (vec![8], 0));
+}
+
 /// States whose messages move to and fro between them, some of them small enough to have snapshots of several runs.
 #[test]
 fn what_is_adopted_of_several_states_is_the_greatest_version_of_each_message() {

@@ -28,7 +28,7 @@ use eddy_schemas::stored;
 use eddy_schemas::sums::Sorted;
 
 use super::adopt::{Ahead, Source, greatest};
-use super::batch::no_sum;
+use super::draft::no_sum;
 use super::left::Left;
 use super::run::Writer;
 use super::{Error, Manifest, Said, Snapshots, damaged};

@@ -49,7 +49,8 @@ pub struct Store {
 impl Store {
     /// The store that an address names: a local one neither holds `away` nor is in it, which it is to outlive.
     pub fn open(url: &str, away: &Path) -> Result<Store, cli::Error> {
-        let usage = || cli::Error::Usage(format!("--shared {url}: it looks like file:///folder or s3://bucket/prefix"));
+        let usage =
+            || cli::Error::Usage(format!("--shared {url}: it looks like file:///folder (a `%` is written `%25`) or s3://bucket/prefix"));
         let failed = |e: &dyn std::error::Error| cli::Error::Usage(format!("--shared {url} cannot be used: {}", cli::chain(e)));
         if url.starts_with("file:///") {
             let folder = local::folder(url).ok_or_else(usage)?;

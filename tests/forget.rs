@@ -360,7 +360,7 @@ fn a_cluster_forgets_a_user_whose_messages_are_sealed() {
 /// It is at work for so long that what it sealed is in snapshots in the store.
 #[test]
 fn a_store_forgets_a_user_whose_messages_are_sealed() {
-    a_cluster_that_seals_forgets(4_000, true);
+    a_cluster_that_seals_forgets(20_000, true);
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub fn meet(party: Party, wait: Duration, look: &mut dyn FnMut() -> Result<(), c
     let mut pairs: Vec<Pair> = party.hosts.iter().map(|_| Pair::default()).collect();
     let (began, mut said) = (Instant::now(), false);
     loop {
+        pairs.iter_mut().flatten().for_each(|slot| drop(slot.take_if(|stream| has_hung_up(stream))));
         let missing = |pairs: &[Pair]| {
             pairs.iter().enumerate().position(|(process, pair)| process != party.process && pair.iter().any(Option::is_none))
         };
@@ -107,6 +108,10 @@ fn answer(party: &Party, mut stream: TcpStream, pairs: &mut [Pair]) -> Result<bo
         Some(pair) if hello.process > party.process => Some(&mut pair[hello.kind as usize]),
         _ => None,
     };
+    let slot = slot.map(|slot| {
+        slot.take_if(|stream| has_hung_up(stream));
+        slot
+    });
     let refused = match &slot {
         _ if hello.to != party.process => Some(format!("it is process {}", party.process)),
         None => Some(format!("it waits for no call of a process {}", hello.process)),
@@ -121,6 +126,13 @@ fn answer(party: &Party, mut stream: TcpStream, pairs: &mut [Pair]) -> Result<bo
     let (Some(slot), None, Ok(())) = (slot, refused, answered) else { return Ok(false) };
     *slot = ready(stream).ok();
     Ok(slot.is_some())
+}
+
+/// Who was slow to answer finds calls that were given up, and another one of the same process behind them; and one that it has met may be killed.
+fn has_hung_up(stream: &TcpStream) -> bool {
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    let is_blocking = stream.set_nonblocking(false).is_ok();
+    !is_blocking || peeked.map_or_else(|e| e.kind() != io::ErrorKind::WouldBlock, |bytes| bytes == 0)
 }
 
 fn ready(stream: TcpStream) -> io::Result<TcpStream> {

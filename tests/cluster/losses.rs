@@ -77,3 +77,26 @@ fn an_interrupt_of_one_ends_all() {
     assert!(other.stderr.contains(&format!("process 0 ({}) has left: interrupted", party.hosts()[0])), "{}", other.stderr);
     is_clean(&party.place.path("data"));
 }
+
+/// Its kernel takes calls all the while, and those who called give up and call again.
+#[test]
+fn a_process_that_is_frozen_while_they_meet_meets_all_when_it_thaws() {
+    let mut party = Party::new(3);
+    party.files = vec![party.place.file("few.ndjson", good(1))];
+    let first = party.command(0).spawn().expect("the binary starts");
+    let began = Instant::now();
+    // (Whoever else calls is no concern of it.)
+    while std::net::TcpStream::connect(&party.hosts()[0]).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    signal(&first, "STOP");
+    let mut children = vec![first];
+    children.extend((1..3).map(|process| party.command(process).spawn().expect("the binary starts")));
+    // Longer than a call waits for its answer.
+    std::thread::sleep(Duration::from_millis(4_500));
+    signal(&children[0], "CONT");
+    for ran in wait(children) {
+        ran.ends(0);
+    }
+}

@@ -104,14 +104,13 @@ fn answer(party: &Party, mut stream: TcpStream, pairs: &mut [Pair]) -> Result<bo
     // Whoever else calls is no concern of ours.
     let Ok(()) = stream.set_nonblocking(false) else { return Ok(false) };
     let Heard::Hello(hello) = Hello::hear(&mut stream) else { return Ok(false) };
-    let slot = match pairs.get_mut(hello.process) {
+    let mut slot = match pairs.get_mut(hello.process) {
         Some(pair) if hello.process > party.process => Some(&mut pair[hello.kind as usize]),
         _ => None,
     };
-    let slot = slot.map(|slot| {
+    if let Some(slot) = &mut slot {
         slot.take_if(|stream| has_hung_up(stream));
-        slot
-    });
+    }
     let refused = match &slot {
         _ if hello.to != party.process => Some(format!("it is process {}", party.process)),
         None => Some(format!("it waits for no call of a process {}", hello.process)),

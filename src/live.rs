@@ -244,8 +244,9 @@ impl Live {
         };
         let tail = tail::Config { files: config.files.clone(), stdin: stdin.cloned(), ..tail::Config::new(folder.join("intake")) };
         let begun = Tail::open(tailed, tail).map_err(Error::Source).and_then(|tail| {
-            let source = std::thread::Builder::new().name("eddy-source".into()).spawn(move || tail.run());
-            source.map_err(Error::Start)
+            let may_append = running.may_append();
+            let run = move || if tail.wait_until(may_append) { tail.run() } else { Ok(()) };
+            std::thread::Builder::new().name("eddy-source".into()).spawn(run).map_err(Error::Start)
         });
         match begun {
             Ok(source) => Ok(Live { parts, running, source, control }),

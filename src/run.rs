@@ -154,6 +154,8 @@ struct Shared {
     stop: AtomicBool,
     /// Sources cannot bring what they have.
     stalled: AtomicBool,
+    /// The log has what the state counts.
+    compared: AtomicBool,
     /// The driver has ended every tick that it began. (One that closes without has only been given up.)
     whole: AtomicBool,
 }
@@ -239,6 +241,13 @@ impl Running {
 
     pub fn progress(&self) -> Arc<dyn Progress> {
         Arc::clone(&self.shared) as _
+    }
+
+    /// Tells whether sources may append: from then on, when the log was found to have what the state counts. (What they append would take the places
+    /// of what is lost, and nobody would see it.)
+    pub fn may_append(&self) -> impl Fn() -> bool + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.compared.load(Ordering::Acquire)
     }
 
     /// Sources cannot, or can again, bring what they have: the watermark waits for them.

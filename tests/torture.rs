@@ -13,6 +13,7 @@ pub mod changes;
 mod disk;
 pub mod process;
 mod reader;
+mod sources;
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -194,6 +194,11 @@ fn check(before: &Job, files: &[Known], record_bytes_max: usize, folder: &Path) 
 }
 
 fn known(path: &Path) -> Result<Known, Error> {
+    if path == Path::new("-") {
+        return Err(refused(
+            "stdin cannot be a part of a durable replay, since it cannot be read again: give files, or use `eddy run -`".into(),
+        ));
+    }
     let look = || {
         let path = path.canonicalize()?;
         let file = File::open(&path)?;

@@ -154,7 +154,7 @@ impl Driver {
             }
             for (_, partition, offset) in &mut self.cursors {
                 let (end, bound) = (self.parts.log.end(*partition), binding.offset(*partition));
-                // Records that come would take the places of those that are counted.
+                // Records that come would take the places of those that are counted. (None have: sources wait for this.)
                 if end < bound {
                     return Err(Error::LogLost { partition: *partition, end, bound });
                 }
@@ -162,6 +162,7 @@ impl Driver {
             }
             self.engine.bind(binding.text());
         }
+        self.shared.compared.store(true, Ordering::Release);
         if !self.wait_closed(last) {
             return Ok(false);
         }

@@ -222,10 +222,37 @@ impl Written {
     }
 }
 
-/// A file for what is not whole yet. It may be read by whom the umask lets, as any file that a command writes.
+/// What files begin with that are not whole yet.
+const BESIDE: &str = ".eddy-";
+
+/// A file for what is not whole yet. It may be read by whom the umask lets, as any file that a command writes. It is locked while its maker lives.
 pub fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().prefix(".eddy-").permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(folder)
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    loop {
+        let permissions = std::fs::Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new().prefix(BESIDE).permissions(permissions).tempfile_in(folder)?;
+        // (Where a file system has no locks none is swept either.)
+        let _ = file.as_file().try_lock();
+        // Whoever sweeps may have been faster than the lock.
+        if file.as_file().metadata()?.nlink() > 0 {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what was left beside its place by whoever was killed.
+fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(BESIDE)
+            && entry.file_type()?.is_file()
+            // (It may be gone, or put in its place, by now.)
+            && std::fs::File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// Puts a finished file where it belongs: there is never a half table.
@@ -234,10 +261,31 @@ pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the folder and proves that it can be written to.
+/// Makes the folder, proves that it can be written to, and removes what a killed process left there.
 pub fn prepare(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::Write { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
+    sweep(folder).map_err(failed)?;
     let mut probe = beside(folder).map_err(failed)?;
     probe.write_all(b"eddy").map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_beside_its_place_goes_and_what_a_living_one_makes_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let left = dir.path().join(".eddy-killed");
+        std::fs::write(&left, "half a table").expect("room");
+        std::fs::create_dir(dir.path().join(".eddy-000001-staging")).expect("room");
+        let living = beside(dir.path()).expect("room");
+        prepare(dir.path()).expect("a folder");
+        assert!(!left.exists() && living.path().exists());
+        let whole = dir.path().join("users.tsv");
+        publish(living, &whole).expect("it is there");
+        prepare(dir.path()).expect("a folder");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 2, "the table, and what is no file");
+    }
 }

@@ -77,6 +77,8 @@ pub enum Error {
     Damaged(PathBuf),
     #[error("could not read {}", .path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("{} is no file that can grow: what comes by a pipe is read from stdin, as `-`", .0.display())]
+    NoFile(PathBuf),
     #[error("could not read from stdin")]
     Stdin(#[source] std::io::Error),
 }
@@ -138,6 +140,9 @@ impl Tail {
         let known = |path: &PathBuf| positions.iter().find(|position| position.path == *path);
         let path = |file: &PathBuf| std::path::absolute(file).map_err(|source| Error::Read { path: file.clone(), source });
         let paths = config.files.iter().map(path).collect::<Result<Vec<_>, _>>()?;
+        if let Some(path) = paths.iter().find(|path| path.metadata().is_ok_and(|meta| !meta.is_file())) {
+            return Err(Error::NoFile(path.clone()));
+        }
         let others = positions.iter().filter(|position| !paths.contains(&position.path)).cloned().collect();
         let position = |path: PathBuf| known(&path).cloned().unwrap_or_else(|| Position::start(path));
         let files = paths.into_iter().map(|path| Growing::new(position(path), config.line_bytes_max)).collect();
@@ -157,6 +162,17 @@ impl Tail {
             None => warn!(path = %note.path.display(), from = note.from, "replaced since: what it held from there on is not read"),
         }
         Ok(())
+    }
+
+    /// Waits until it may append; false where it is told to stop before.
+    pub fn wait_until(&self, may_append: impl Fn() -> bool) -> bool {
+        while !may_append() {
+            if self.parts.control.stops() {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        true
     }
 
     /// Reads until it is told to stop.

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -36,12 +36,14 @@ pub struct Batch {
 pub struct Growing {
     position: Position,
     file: Option<File>,
+    /// It is there and cannot be read, which was told.
+    is_told: bool,
     line_bytes_max: u64,
 }
 
 impl Growing {
     pub fn new(position: Position, line_bytes_max: usize) -> Growing {
-        Growing { position, file: None, line_bytes_max: line_bytes_max as u64 }
+        Growing { position, file: None, is_told: false, line_bytes_max: line_bytes_max as u64 }
     }
 
     pub fn path(&self) -> &PathBuf {
@@ -107,13 +109,20 @@ impl Growing {
         Ok(lines)
     }
 
-    /// Opens it where it is not; false where it is not there.
+    /// Opens it where it is not; false where it is not there, or is nothing that can be read for now: then what takes its place is waited for.
     fn open(&mut self) -> io::Result<bool> {
         if self.file.is_none() {
-            let file = match File::open(&self.position.path) {
+            let file = match open(&self.position.path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {
+                    if !std::mem::replace(&mut self.is_told, true) {
+                        warn!(path = %self.position.path.display(), error = %e, "it cannot be read, and is tried again");
+                    }
+                    return Ok(false);
+                }
                 file => file?,
             };
+            self.is_told = false;
             let inode = file.metadata()?.ino();
             if self.position.inode != 0 && self.position.inode != inode {
                 warn!(path = %self.position.path.display(), "replaced while nobody looked: the new one is read from its start");
@@ -136,6 +145,13 @@ impl Growing {
             meta => Ok(meta?.ino() != self.position.inode),
         }
     }
+}
+
+/// Opens a file, and nothing else.
+fn open(path: &Path) -> io::Result<File> {
+    // A pipe without a writer would be waited for.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")) }
 }
 
 /// Fills as much of the buffer as there is.

@@ -27,7 +27,10 @@ pub fn meet(party: Party, wait: Duration, look: &mut dyn FnMut() -> Result<(), c
     let mut pairs: Vec<Pair> = party.hosts.iter().map(|_| Pair::default()).collect();
     let (began, mut said) = (Instant::now(), false);
     loop {
-        pairs.iter_mut().flatten().for_each(|slot| drop(slot.take_if(|stream| has_hung_up(stream))));
+        // (Whoever has met all and left since says why by its last words.)
+        for pair in pairs.iter_mut().filter(|pair| pair[Kind::Control as usize].as_ref().is_none_or(|control| !has_said(control))) {
+            pair.iter_mut().for_each(|slot| drop(slot.take_if(|stream| has_hung_up(stream))));
+        }
         let missing = |pairs: &[Pair]| {
             pairs.iter().enumerate().position(|(process, pair)| process != party.process && pair.iter().any(Option::is_none))
         };
@@ -129,9 +132,19 @@ fn answer(party: &Party, mut stream: TcpStream, pairs: &mut [Pair]) -> Result<bo
 
 /// Who was slow to answer finds calls that were given up, and another one of the same process behind them; and one that it has met may be killed.
 fn has_hung_up(stream: &TcpStream) -> bool {
-    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-    let is_blocking = stream.set_nonblocking(false).is_ok();
-    !is_blocking || peeked.map_or_else(|e| e.kind() != io::ErrorKind::WouldBlock, |bytes| bytes == 0)
+    peek(stream).map_or_else(|e| e.kind() != io::ErrorKind::WouldBlock, |bytes| bytes == 0)
+}
+
+/// There is something to be read.
+fn has_said(stream: &TcpStream) -> bool {
+    peek(stream).is_ok_and(|bytes| bytes > 0)
+}
+
+fn peek(stream: &TcpStream) -> io::Result<usize> {
+    stream.set_nonblocking(true)?;
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false)?;
+    peeked
 }
 
 fn ready(stream: TcpStream) -> io::Result<TcpStream> {

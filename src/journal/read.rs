@@ -143,13 +143,8 @@ impl Span<'_> {
         let from_at = self.start.position;
         let wanted = u64::from(from_at) + bytes_max.min(CHUNK_BYTES_MAX) as u64;
         let to = wanted.min(u64::from(self.end)).max(u64::from(self.enough)) as u32;
-        let length = (to - from_at) as usize;
-        if buffer.capacity() == 0 {
-            *buffer = BytesMut::zeroed(length);
-        } else {
-            buffer.clear();
-            buffer.resize(length, 0);
-        }
+        buffer.clear();
+        buffer.resize((to - from_at) as usize, 0);
         files::read_exact_at(self.file, buffer, u64::from(from_at)).map_err(Error::io(self.path, "read"))?;
         let bytes = buffer.split().freeze();
         let (mut at, mut number) = (0, self.first + u64::from(self.start.number));

@@ -213,7 +213,7 @@ fn a_state_of_another_job_is_refused_before_any_work() {
     refused(&mut durable(&place, 1, &other), "file 1 of this replay was");
     refused(&mut durable(&place, 1, &history.files[1..]), "file 1 of this replay was");
     refused(durable(&place, 1, &history.files).args(["--record-bytes-max", "1000"]), "begun with --record-bytes-max");
-    refused(&mut durable(&place, 1, &[PathBuf::from("-")]), "- cannot be a part of a durable replay");
+    refused(&mut durable(&place, 1, &[PathBuf::from("-")]), "stdin cannot be a part of a durable replay");
     let mut bytes = std::fs::read(&history.files[3]).expect("a file");
     bytes.extend_from_slice(b"{}\n");
     std::fs::write(&history.files[3], bytes).expect("room");
